@@ -1,0 +1,85 @@
+"""Labels, splits and partners of everything: a pure function of items, measurements, rules and the parent release."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from curation.balance import Quota
+from curation.choosing import Chosen, Pair, Pool, choose, kept_of, pool_of
+from curation.clips import usable_clips
+from curation.eligible import Rejections, eligible, refused
+from curation.memory import Memory
+from curation.pairing import Splits, pair, split_groups
+from rules.schema import RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Everything that a release says."""
+
+    pool: Pool
+    pairs: list[Pair]
+    quotas: list[Quota]  # of each recording
+    splits: Splits
+    rejections: pa.Table
+    candidates: pa.Table
+
+
+def assign(
+    items: pa.Table, measured_images: pa.Table, measured_recordings: pa.Table, rule_set: RuleSet, memory: Memory
+) -> Assignment:
+    """Decide label, split and partner of everything.
+
+    Args:
+        items: schema ITEMS, ordered by source and id.
+        measured_images: schema IMAGES, for the blobs of the items and of everything in memory.
+        measured_recordings: schema RECORDINGS, likewise.
+    """
+    rejections = Rejections()
+    refused(items, rejections)
+    images = eligible("image", items, measured_images, rule_set, memory, rejections)
+    music = eligible("music", items, measured_recordings, rule_set, memory, rejections)
+    pool = pool_of(images, music, usable_clips(music, rule_set, memory, rejections), rule_set, memory)
+    kept = kept_of(pool)
+    chosen = choose(pool, kept)
+    splits = split_groups(pool, chosen)
+    pairs = pair(pool, kept, chosen, splits)
+    _reject_rest(pool, chosen, pairs, rejections)
+    candidates = pa.concat_tables([images.candidates, music.candidates])
+    return Assignment(pool, pairs, chosen.quotas, splits, rejections.table(), candidates)
+
+
+def _reject_rest(pool: Pool, chosen: Chosen, pairs: list[Pair], rejections: Rejections) -> None:
+    """Say of everything eligible that is in no pair why it is not."""
+    used = {found.image for found in pairs}
+    wanted = {row: label for label, rows in chosen.images.items() for row in rows}
+    for row, item in enumerate(pool.images.items.to_pylist()):
+        if row not in used and row in wanted:
+            rejections.add("image", "no_partner", item, detail=f"no clip of {wanted[row]} is free in its split")
+        elif row not in used:
+            labels = ", ".join(dict.fromkeys(fit.label for fit in pool.images.fitting.of(row)))
+            rejections.add("image", "class_full", item, detail=f"fits {labels}")
+    _reject_clips(pool, chosen, {found.clip for found in pairs}, rejections)
+
+
+def _reject_clips(pool: Pool, chosen: Chosen, used: set[int], rejections: Rejections) -> None:
+    items = pool.music.items.to_pylist()
+    limits = {(x.name, genre): limit for x in pool.rule_set.labels for genre, limit in x.music.sub_genres.items()}
+    taken = Counter(chosen.quotas[pool.clips[at].recording] for at in used)
+    wanted = {at for rows in chosen.clips.values() for at in rows}
+    for at, clip in enumerate(pool.clips):
+        label, sub_genre = quota = chosen.quotas[clip.recording]
+        if at in used:
+            continue
+        if at in wanted:
+            reason, detail = "no_partner", f"no picture of {label} is free in its split"
+        elif taken[quota] >= limits[quota]:
+            reason, detail = "quota_full", f"{label} takes {limits[quota]} clips of {sub_genre}"
+        else:
+            reason, detail = "class_full", f"would be {label}"
+        rejections.add("clip", reason, items[clip.recording], start_sample=clip.start_sample, detail=detail)
+    kept = {pool.clips[at].recording for at in used}
+    for row, item in enumerate(items):
+        if row not in kept:
+            rejections.add("recording", "no_clip_kept", item)

@@ -1,0 +1,184 @@
+"""From a source's listing to rows of items and blobs: reads only what is new, and loses nothing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation import media_types, sources
+from curation.batches import batched
+from curation.errors import ItemError, attempt
+from curation.schemas import ITEMS
+from curation.sources import Entry
+from curation.store import Home, digest, read_tables
+
+MAX_IMAGE_BYTES = 256 << 20  # a scan of 100 megapixels as TIFF; larger is a mistake or an attack
+MAX_RECORDING_BYTES = 4 << 30  # four hours of stereo WAV at 44.1 kHz are 2.5 GB
+HEAD_BYTES = 512
+# The file may be readable tomorrow although nothing that its version tells has changed.
+WORTH_ANOTHER_TRY = ("unreadable",)
+VERSION_KEY = ["source", "source_id", "version"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries of one source that no items table holds yet."""
+
+    home: Home
+    source: str
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the sources hold now.
+
+    Attributes:
+        versions: source, source_id and version of every entry, one row each.
+        batches: the entries that are new.
+    """
+
+    versions: pa.Table
+    batches: list[Batch]
+
+
+def split_location(source: str) -> tuple[str, str]:
+    """Return name and location of what a user names as `folder:PATH` or `sample`."""
+    name, _, location = source.partition(":")
+    return name, location
+
+
+def list_sources(home: Home, named: Sequence[str]) -> Listing:
+    """List every source and find what is new in it; reads no media.
+
+    Raises:
+        ConfigurationError: a source or its location cannot be used.
+    """
+    versions: list[tuple[str, str, str]] = []
+    batches: list[Batch] = []
+    for source in dict.fromkeys(named):
+        name, location = split_location(source)
+        known = _known_versions(home, name)
+        new = []
+        for entry in sources.get(name).entries(location):
+            versions.append((name, entry.source_id, entry.version))
+            if (entry.source_id, entry.version) not in known:
+                new.append(entry)
+        new.sort(key=lambda entry: (entry.source_id, entry.version))
+        batches += [Batch(home, name, entries) for entries in batched(new)]
+    columns = [pa.array(column, pa.string()) for column in zip(*versions, strict=True)] or [
+        pa.array([], pa.string())
+    ] * 3
+    return Listing(pa.table(columns, names=["source", "source_id", "version"]), batches)
+
+
+def _known_versions(home: Home, name: str) -> set[tuple[str, str]]:
+    rows = read_tables(home.items(name), ITEMS, ["source_id", "version", "reason"])
+    settled = rows.filter(pc.invert(pc.is_in(rows["reason"], pa.array(WORTH_ANOTHER_TRY))))
+    return set(zip(settled["source_id"].to_pylist(), settled["version"].to_pylist(), strict=True))
+
+
+def collect_batch(batch: Batch) -> int:
+    """Fetch a batch's files into the blobs, write a row for every entry, and return how many were refused."""
+    rows = [_row(batch, entry) for entry in batch.entries]
+    name = digest([[row["source_id"], row["version"], row["sha256"], row["reason"]] for row in rows])
+    batch.home.write_table(batch.home.items(batch.source) / f"{name[:32]}.parquet", pa.Table.from_pylist(rows, ITEMS))
+    return sum(row["reason"] is not None for row in rows)
+
+
+def _row(batch: Batch, entry: Entry) -> dict[str, object]:
+    facts = entry.facts
+    row: dict[str, object] = {
+        "source": batch.source,
+        "source_id": entry.source_id,
+        "version": entry.version,
+        "url": facts.url,
+        "title": facts.title,
+        "creator": facts.creator,
+        "year": facts.year,
+        "license": facts.license,
+        "attribution": facts.attribution,
+        "tags": [{"kind": kind, "value": value} for kind, value in facts.tags],
+        "reason": None,
+        "sha256": None,
+    }
+    fetched = entry.refusal or attempt(lambda: fetch(batch.home, entry))
+    if isinstance(fetched, ItemError):
+        return row | {"reason": fetched.reason, "detail": fetched.detail}
+    modality, sha256, size_bytes = fetched
+    return row | {"modality": modality, "sha256": sha256, "size_bytes": size_bytes}
+
+
+def fetch(home: Home, entry: Entry) -> tuple[str, str, int]:
+    """Copy an entry's local file into the blobs and return its modality, sha256 and size in bytes.
+
+    Raises:
+        ItemError: "unreadable", "empty_file", "too_many_bytes" or "unknown_type".
+    """
+    if entry.path is None:
+        raise ValueError(f"{entry.source_id} has neither a path nor a refusal")
+    try:
+        with entry.path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            if not head:
+                raise ItemError("empty_file", "0 bytes")
+            modality = media_types.modality(head)
+            if modality is None:
+                raise ItemError("unknown_type", f"begins with {head[:16]!r}")
+            file.seek(0)
+            limit = MAX_IMAGE_BYTES if modality == "image" else MAX_RECORDING_BYTES
+            return modality, *home.put_blob(file, limit)
+    except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
+        raise ItemError("unreadable", error.strerror or "") from error
+
+
+def current_items(home: Home, listing: Listing) -> pa.Table:
+    """Return the rows of what is listed, ordered by source and id, whatever order the source gave them in.
+
+    Of two entries with one source and id the second becomes a refusal, "duplicate_id".
+    """
+    names = sorted(set(listing.versions["source"].to_pylist()))
+    rows = pa.concat_tables([read_tables(home.items(name), ITEMS) for name in names] or [ITEMS.empty_table()])
+    # A version tried twice has two rows; the one that was fetched comes first.
+    rows = _ordered(rows, [*VERSION_KEY, "sha256"])
+    rows = rows.filter(_first_of_equal(rows, VERSION_KEY))
+    rows = rows.filter(pc.is_in(_joined(rows), value_set=_joined(listing.versions)))
+    rows = _ordered(rows, ["source", "source_id", "sha256", "version"])
+    again = np.logical_not(_first_of_equal(rows, ["source", "source_id"]).to_numpy(zero_copy_only=False))
+    again &= rows["reason"].is_null().to_numpy()
+    for column, value in (("reason", "duplicate_id"), ("sha256", None), ("modality", None)):
+        new = pc.if_else(pa.array(again), pa.scalar(value, pa.string()), rows[column])
+        rows = rows.set_column(rows.schema.get_field_index(column), ITEMS.field(column), new)
+    return rows.cast(ITEMS)
+
+
+def _joined(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(*(rows[key] for key in VERSION_KEY), "\0")
+
+
+def _ordered(rows: pa.Table, keys: list[str]) -> pa.Table:
+    return rows.sort_by([(key, "ascending") for key in keys])
+
+
+def _first_of_equal(rows: pa.Table, keys: list[str]) -> pa.Array:
+    first = np.ones(len(rows), dtype=bool)
+    if len(rows) > 1:
+        same = np.ones(len(rows) - 1, dtype=bool)
+        for key in keys:
+            column = rows[key].combine_chunks()
+            same &= pc.equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
+        first[1:] = ~same
+    return pa.array(first)
+
+
+def content_digest(items: pa.Table) -> str:
+    """Return the digest of everything in the items that a release depends on: not when or where they were read."""
+    facts = items.drop_columns(["version"])
+    return digest([digest(batch.to_pylist()) for batch in _fixed_slices(facts)])
+
+
+def _fixed_slices(table: pa.Table, rows: int = 10_000) -> Iterator[pa.Table]:
+    for start in range(0, len(table), rows):
+        yield table.slice(start, rows)

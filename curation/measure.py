@@ -1,0 +1,87 @@
+"""Measurements of blobs: each blob is decoded once for a step's key, whatever release needs it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation import audio, images
+from curation.batches import batched
+from curation.errors import ItemError, attempt
+from curation.schemas import IMAGES, RECORDINGS
+from curation.store import Home, digest, read_tables
+from rules.schema import RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A measurement with all that its result depends on: parameters, decoder and code version."""
+
+    name: str
+    schema: pa.Schema
+    key: str
+    settings: Any
+    measure: Callable[[Path, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Blobs of one step that no derived table holds yet."""
+
+    home: Home
+    step: Step
+    sha256s: Sequence[str]
+
+
+def image_step(rule_set: RuleSet) -> Step:
+    parameters = rule_set.image.model_dump(include={"max_side_px", "min_side_px"})
+    key = digest(["images", images.VERSION, images.decoder_version(), parameters])
+    return Step("images", IMAGES, key, rule_set.image, images.measure)
+
+
+def recording_step(rule_set: RuleSet) -> Step:
+    parameters = rule_set.audio.model_dump(include={"sample_rate_hz", "channels", "clip_s", "silence_dbfs"})
+    key = digest(["recordings", audio.VERSION, audio.decoder_version(), parameters])
+    return Step("recordings", RECORDINGS, key, rule_set.audio, audio.measure)
+
+
+def steps(rule_set: RuleSet) -> dict[str, Step]:
+    """Return the step that measures each modality."""
+    return {"image": image_step(rule_set), "music": recording_step(rule_set)}
+
+
+def pending(home: Home, step: Step, sha256s: pa.ChunkedArray) -> list[Batch]:
+    """Cut the blobs that are not measured yet into batches."""
+    known = read_tables(home.derived(step.name, step.key), step.schema, ["sha256"])["sha256"]
+    wanted = pc.unique(sha256s)
+    new = wanted.filter(pc.invert(pc.is_in(wanted, value_set=known.combine_chunks())))
+    return [Batch(home, step, part) for part in batched(sorted(new.to_pylist()))]
+
+
+def measure_batch(batch: Batch) -> int:
+    """Measure a batch's blobs, write a row for every one, and return how many cannot pass."""
+    rows = [_row(batch, sha256) for sha256 in batch.sha256s]
+    path = batch.home.derived(batch.step.name, batch.step.key) / f"{digest(list(batch.sha256s))[:32]}.parquet"
+    batch.home.write_table(path, pa.Table.from_pylist(rows, batch.step.schema))
+    return sum("reason" in row for row in rows)
+
+
+def _row(batch: Batch, sha256: str) -> dict[str, object]:
+    measured = attempt(lambda: batch.step.measure(batch.home.blob(sha256), batch.step.settings))
+    if isinstance(measured, ItemError):
+        return {"sha256": sha256, "reason": measured.reason, "detail": measured.detail}
+    return {"sha256": sha256, **asdict(measured)}
+
+
+def measured(home: Home, step: Step, sha256s: pa.ChunkedArray) -> pa.Table:
+    """Return the step's rows of these blobs, ordered by sha256, one for each."""
+    rows = read_tables(home.derived(step.name, step.key), step.schema)
+    rows = rows.filter(pc.is_in(rows["sha256"], value_set=pc.unique(sha256s))).sort_by("sha256")
+    if len(rows) < 2:
+        return rows
+    # Two builders that measured the same blob wrote the same row twice.
+    column = rows["sha256"].combine_chunks()
+    return rows.filter(pa.concat_arrays([pa.array([True]), pc.not_equal(column[1:], column[:-1])]))

@@ -1,0 +1,291 @@
+"""The chain from sources to a release: the order of the steps, the claim, the commit."""
+
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation import audio, collect, images, measure
+from curation.assignment import assign
+from curation.batches import Each, batched
+from curation.card import write_card
+from curation.cutting import cut_batch, cut_batches
+from curation.memory import NO_MEMORY, Memory
+from curation.report import write_report
+from curation.schemas import ASSIGNMENT
+from curation.shards import Bucket, bucket_counts, by_bucket, metadata_counts, row_bytes, write_bucket, write_plain
+from curation.store import Home, create_exclusively, digest, file_sha256
+from curation.tables import assignment_table, pairs_table, references_table
+from rules.errors import ConfigurationError
+from rules.schema import RuleSet
+
+VERSION = 1  # raise it when the same inputs give another release
+TOOLS = ("pyarrow", "scipy", "datasets", "pydub", "librosa", "pillow", "numpy", "jinja2")
+SPARE_DISK_BYTES = 200_000_000  # tables, report and card, above what the media take
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One committed release.
+
+    Attributes:
+        manifest: what its JSON file says.
+    """
+
+    number: int
+    folder: Path
+    manifest: dict[str, Any]
+
+
+def numbers(home: Home) -> list[int]:
+    """Return the numbers of all releases, in order."""
+    return sorted(int(path.stem) for path in (home.root / "releases").glob("*.json") if path.stem.isdecimal())
+
+
+def get(home: Home, number: int) -> Release:
+    """Return a release.
+
+    Raises:
+        ConfigurationError: there is none of that number.
+    """
+    path = home.root / "releases" / f"{number}.json"
+    if not path.exists():
+        raise ConfigurationError(f"{home.root} has no release {number}; it has {numbers(home) or 'none'}")
+    return Release(number, home.release(number), json.loads(path.read_text()))
+
+
+def latest(home: Home) -> Release | None:
+    """Return the last release, or None before the first."""
+    return get(home, numbers(home)[-1]) if numbers(home) else None
+
+
+def tools() -> dict[str, str]:
+    """Return the versions of everything that decides the bytes of a release."""
+    decoders = {"audio": audio.decoder_version(), "images": images.decoder_version()}
+    code = {"artune": f"{version('artune')}, release code {VERSION}"}
+    return code | decoders | {name: version(name) for name in TOOLS}
+
+
+def inputs_digest(items: pa.Table, rule_set: RuleSet) -> str:
+    """Return the digest of everything that a release depends on, beside its parent."""
+    return digest([collect.content_digest(items), rule_set.digest, rule_set.seed, tools()])
+
+
+def is_current(home: Home, items: pa.Table, rule_set: RuleSet) -> bool:
+    """Say whether the last release was made from just these inputs."""
+    last = latest(home)
+    return last is not None and last.manifest["inputs"] == inputs_digest(items, rule_set)
+
+
+def build(home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each) -> Release | None:
+    """Collect what is new, decide, and write a release; None if the last one is made from the same inputs.
+
+    Killed at any moment, it goes on from there when called again, and ends with the same bytes.
+
+    Raises:
+        ConfigurationError: a source cannot be used, another build has the claim, the disk is too small, or there is
+            nothing to pair.
+    """
+    listing = collect.list_sources(home, sources)
+    each(collect.collect_batch, listing.batches, "collect")
+    items = collect.current_items(home, listing)
+    if is_current(home, items, rule_set):
+        home.sweep()
+        return None
+    parent = latest(home)
+    _check_labels(parent, rule_set)
+    return _Builder(home, rule_set, items, parent, each).run()
+
+
+def disk_estimate(listing: collect.Listing, rule_set: RuleSet) -> tuple[int, int]:
+    """Return the bytes that copies of new items will take, and the most that a release can take while it is written."""
+    paths = [entry.path for batch in listing.batches for entry in batch.entries if entry.path and not entry.refusal]
+    pairs = min(len(listing.versions), sum(label.size for label in rule_set.labels))
+    most = 2 * pairs * row_bytes(rule_set) + SPARE_DISK_BYTES
+    return sum(path.stat().st_size for path in paths), most
+
+
+def label_counts(release: Release, rule_set: RuleSet) -> dict[str, Counter[str]]:
+    """Return the number of pairs of each label by split."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in rule_set.label_names}
+    rows = pq.read_table(release.folder / "assignment.parquet", columns=["side", "label", "split", "pair_id"])
+    held = rows.filter((pc.field("side") == "image") & pc.field("pair_id").is_valid())
+    for row in held.group_by(["label", "split"]).aggregate([([], "count_all")]).to_pylist():
+        counts[row["label"]][row["split"]] = row["count_all"]
+    return counts
+
+
+def _check_labels(parent: Release | None, rule_set: RuleSet) -> None:
+    names = parent.manifest["labels"] if parent else []
+    if tuple(names) != rule_set.label_names[: len(names)]:
+        raise ConfigurationError(
+            f"release {parent.number if parent else 0} numbers its labels {names}; the rule set must begin with these, "
+            f"in this order, for the numbers are published; it has {list(rule_set.label_names)}"
+        )
+
+
+class _Builder:
+    """One build of one release."""
+
+    def __init__(self, home: Home, rule_set: RuleSet, items: pa.Table, parent: Release | None, each: Each) -> None:
+        self.home, self.rule_set, self.items, self.parent, self.each = home, rule_set, items, parent, each
+        self.number = parent.number + 1 if parent else 1
+        self.folder = home.release(self.number)
+        self.work = home.root / "releases" / f"{self.number}.work"
+        self.inputs = inputs_digest(items, rule_set)
+        self.buckets: dict[str, int] = parent.manifest["buckets"] if parent else bucket_counts(rule_set)
+
+    def run(self) -> Release:
+        self._claim()
+        memory = self._memory()
+        measured = self._measure(memory)
+        pairs = self._decide(memory, measured)
+        self._write_media(pairs)
+        self._write_plain(pairs)
+        self.each(self._finish, [self.folder], "report")
+        release = self._commit(pairs)
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.home.sweep()
+        return release
+
+    def _claim(self) -> None:
+        """Take the number of the release for these inputs, or go on with a build that took it for the same."""
+        path = self.home.root / "releases" / f"{self.number}.claim"
+        mine = digest([self.inputs, self.parent.manifest["inputs"] if self.parent else None])
+        if create_exclusively(path, f"{mine}\n".encode()):
+            for folder in (self.folder, self.work):  # left by a claim that somebody removed
+                shutil.rmtree(folder, ignore_errors=True)
+        elif (theirs := path.read_text().strip()) != mine:
+            raise ConfigurationError(
+                f"release {self.number} is claimed by a build of other inputs ({theirs[:12]}, not {mine[:12]}). "
+                f"Let it end or run it again with its own sources and rules; to give it up, remove {path}"
+            )
+
+    def _memory(self) -> Memory:
+        if self.parent is None:
+            return NO_MEMORY
+        metadata = sorted((self.parent.folder / "metadata").glob("*.parquet"))
+        pairs = pa.concat_tables([pq.read_table(path) for path in metadata])
+        return Memory(pq.read_table(self.parent.folder / "assignment.parquet", schema=ASSIGNMENT), pairs)
+
+    def _measure(self, memory: Memory) -> list[pa.Table]:
+        measured = []
+        for modality, step in measure.steps(self.rule_set).items():
+            mine = self.items.filter(pc.equal(self.items["modality"], modality))["sha256"].drop_null()
+            wanted = pa.chunked_array([*mine.chunks, *memory.sha256s(modality).chunks], pa.string())
+            self.each(measure.measure_batch, measure.pending(self.home, step, wanted), f"measure {step.name}")
+            measured.append(measure.measured(self.home, step, wanted))
+        return measured
+
+    def _decide(self, memory: Memory, measured: list[pa.Table]) -> pa.Table:
+        assignment = assign(self.items, measured[0], measured[1], self.rule_set, memory)
+        pairs = pairs_table(assignment)
+        tables = {
+            "assignment": assignment_table(assignment, memory, self.number),
+            "rejections": assignment.rejections,
+            "candidates": assignment.candidates,
+        }
+        for name, table in tables.items():
+            self.home.write_table(self.folder / f"{name}.parquet", table)
+        text = json.dumps(self.rule_set.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        self._write_text("rule_set.json", text + "\n")
+        if not len(pairs):
+            reasons = Counter(assignment.rejections["reason"].to_pylist()).most_common(5)
+            raise ConfigurationError(
+                f"{len(self.items)} items give no pair: "
+                + (", ".join(f"{count} {reason}" for reason, count in reasons) or "there are none")
+                + f"; every one is in {self.folder / 'rejections.parquet'}"
+            )
+        self._check_disk(pairs)
+        self.references = references_table(assignment, pairs)
+        return pairs
+
+    def _check_disk(self, pairs: pa.Table) -> None:
+        needed = 2 * len(pairs) * row_bytes(self.rule_set) + SPARE_DISK_BYTES
+        free = shutil.disk_usage(self.home.root).free
+        gigabytes = (needed / 1e9, free / 1e9)
+        logger.info("%d pairs need %.1f GB of disk while they are written; %.1f GB are free", len(pairs), *gigabytes)
+        if needed > free:
+            raise ConfigurationError(f"{self.home.root}: {needed:,} bytes needed, {free:,} free")
+
+    def _write_media(self, pairs: pa.Table) -> None:
+        parent = self.parent.folder if self.parent else None
+        new = pairs
+        if parent:
+            old = pq.read_table(parent / "assignment.parquet", columns=["pair_id"])["pair_id"].drop_null()
+            new = pairs.filter(pc.invert(pc.is_in(pairs["pair_id"], value_set=old.combine_chunks())))
+        batches = cut_batches(self.home, self.work, self.rule_set, new)
+        self.each(cut_batch, batches, "cut clips")
+        places = {pair_id: place for batch in batches for pair_id, place in batch.places().items()}
+        files = []
+        for name, rows in by_bucket(pairs, self.buckets):
+            plain = rows.drop_columns(["split"])
+            own = {pair_id: places[pair_id] for pair_id in plain["pair_id"].to_pylist() if pair_id in places}
+            path = Path("data") / f"{name}.parquet"
+            earlier = parent / path if parent and (parent / path).exists() else None
+            files.append(Bucket(self.home, self.folder / path, self.rule_set, plain, own, earlier))
+        self.each(write_bucket, files, "write shards")
+
+    def _write_plain(self, pairs: pa.Table) -> None:
+        counts = metadata_counts(pairs, self.buckets)
+        for name, rows in by_bucket(pairs, counts):
+            path = self.folder / "metadata" / f"{name}.parquet"
+            write_plain(self.home, path, rows.drop_columns(["split"]), self.rule_set)
+        for name, rows in by_bucket(self.references, counts):
+            write_plain(self.home, self.folder / "references" / f"{name}.parquet", rows, self.rule_set)
+
+    def _finish(self, folder: Path) -> None:
+        """Write the card and the report, which say what the release holds."""
+        self._write_with(folder / "README.md", lambda path: write_card(folder, self.rule_set, path, self.number))
+        report = self.work / "report"
+        write_report(folder, self.rule_set, report, self.number)
+        if (folder / "report").exists():
+            shutil.rmtree(folder / "report")
+        report.replace(folder / "report")
+
+    def _write_with(self, path: Path, write: Callable[[Path], None]) -> None:
+        with self.home.replacing(path) as temporary:
+            write(temporary)
+
+    def _write_text(self, name: str, text: str) -> None:
+        self._write_with(self.folder / name, lambda path: path.write_text(text, encoding="utf-8") and None)
+
+    def _commit(self, pairs: pa.Table) -> Release:
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        hashes = [row for rows in self.each(hash_files, list(batched(files)), "hash") for row in rows]
+        listed = {path.relative_to(self.folder).as_posix(): row for path, row in zip(files, hashes, strict=True)}
+        rejected = pq.read_table(self.folder / "rejections.parquet", columns=["unit", "stage", "reason"])
+        manifest = {
+            "release": self.number,
+            "parent": self.parent.number if self.parent else None,
+            "inputs": self.inputs,
+            "rule_set": {"name": self.rule_set.name, "digest": self.rule_set.digest},
+            "seed": self.rule_set.seed,
+            "labels": list(self.rule_set.label_names),
+            "buckets": self.buckets,
+            "items": len(self.items),
+            "pairs": dict(sorted(Counter(pairs["split"].to_pylist()).items())),
+            "rejections": dict(sorted(Counter(rejected["reason"].to_pylist()).items())),
+            "tools": tools(),
+            "files": listed,
+        }
+        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+        if not create_exclusively(self.home.root / "releases" / f"{self.number}.json", text.encode()):
+            logger.info("release %d was committed by another builder of the same inputs", self.number)
+        return get(self.home, self.number)
+
+
+def hash_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return sha256 and size in bytes of each file."""
+    return [{"sha256": file_sha256(path), "size_bytes": path.stat().st_size} for path in paths]

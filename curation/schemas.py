@@ -1,0 +1,171 @@
+"""The Arrow schema of every table, in the order in which an item meets them."""
+
+import pyarrow as pa
+
+TAG = pa.struct([("kind", pa.string()), ("value", pa.string())])
+
+# items/<source>/<batch>.parquet: what was found, fetched or refused. `version` tells one state of a listed item from
+# the next; it is no part of a release.
+ITEMS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("source_id", pa.string()),
+        ("modality", pa.string()),  # image, music; null where the content was never seen
+        ("url", pa.string()),
+        ("title", pa.string()),
+        ("creator", pa.string()),
+        ("year", pa.int32()),  # the earliest of a range
+        ("license", pa.string()),
+        ("attribution", pa.string()),
+        ("tags", pa.list_(TAG)),  # as the source says them
+        ("size_bytes", pa.int64()),
+        ("sha256", pa.string()),  # of the blob as fetched; null where it was refused
+        ("fetched_at", pa.timestamp("ms", tz="UTC")),  # null for local files
+        ("version", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+# derived/images-<key>/<batch>.parquet: one row for a blob, measured after orientation and conversion to sRGB.
+IMAGES = pa.schema(
+    [
+        ("sha256", pa.string()),
+        ("width_px", pa.int32()),  # upright, as fetched
+        ("height_px", pa.int32()),
+        ("pixels_sha256", pa.string()),
+        ("phash", pa.uint64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+WINDOW = pa.struct(
+    [
+        ("start_sample", pa.int64()),  # at the rule set's sample rate
+        ("loudness_lufs", pa.float64()),  # null where nothing is above the gate
+        ("peak_dbfs", pa.float64()),  # null for digital silence
+        ("silence_share", pa.float64()),
+        ("clipped_share", pa.float64()),
+        ("tempo_bpm", pa.float64()),
+        ("key", pa.string()),
+        ("onset_rate_hz", pa.float64()),
+    ]
+)
+
+# derived/recordings-<key>/<batch>.parquet: one row for a blob; its windows are every clip that could be cut.
+RECORDINGS = pa.schema(
+    [
+        ("sha256", pa.string()),
+        ("duration_s", pa.float64()),
+        ("fingerprint", pa.binary()),  # chromaprint, little-endian uint32, about 8 a second
+        ("windows", pa.list_(WINDOW)),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+# releases/<n>/rejections.parquet
+REJECTIONS = pa.schema(
+    [
+        ("unit", pa.string()),  # image, recording, clip; item where the content was never seen
+        ("stage", pa.string()),
+        ("reason", pa.string()),
+        ("source", pa.string()),
+        ("source_id", pa.string()),
+        ("sha256", pa.string()),
+        ("start_sample", pa.int64()),  # of a clip
+        ("title", pa.string()),
+        ("detail", pa.string()),
+        ("kept_source_id", pa.string()),  # of a duplicate: the item that stays
+    ]
+)
+
+# releases/<n>/assignment.parquet: a row for every image and clip of this release and, without pair_id, for every one
+# that an earlier release held: a group's split is for life, and this table is the whole memory of it.
+ASSIGNMENT = pa.schema(
+    [
+        ("side", pa.string()),  # image, music
+        ("sha256", pa.string()),
+        ("start_sample", pa.int64()),  # null for an image
+        ("source", pa.string()),
+        ("source_id", pa.string()),
+        ("work", pa.string()),  # creator and title, simplified; null where one of them is unknown
+        ("group", pa.string()),
+        ("split", pa.string()),
+        ("label", pa.string()),
+        ("sub_genre", pa.string()),
+        ("rule", pa.string()),
+        ("evidence", pa.string()),
+        ("pair_id", pa.string()),
+        ("release", pa.int32()),  # the first release that held it
+    ]
+)
+
+_SIDE = [
+    ("source", pa.string()),
+    ("source_id", pa.string()),
+    ("url", pa.string()),
+    ("title", pa.string()),
+    ("creator", pa.string()),
+    ("year", pa.int32()),
+    ("license", pa.string()),
+    ("attribution", pa.string()),
+    ("sha256", pa.string()),
+    ("group", pa.string()),
+    ("fetched_at", pa.timestamp("ms", tz="UTC")),
+]
+
+# metadata/<split>-*.parquet, and with image and audio after label the columns of data/<split>-*.parquet.
+# label is a name here; the shard writer gives it the index of the rule set's list.
+PAIRS = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("label", pa.string()),
+        ("rule", pa.string()),
+        ("evidence", pa.string()),
+        *[(f"image_{name}", kind) for name, kind in _SIDE],
+        *[(f"music_{name}", kind) for name, kind in _SIDE],
+        ("music_start_s", pa.float64()),
+        ("music_duration_s", pa.float64()),
+        ("music_genre", pa.string()),
+        ("music_features", pa.list_(pa.string())),
+        ("loudness_lufs", pa.float64()),
+        ("peak_dbfs", pa.float64()),
+        ("silence_share", pa.float64()),
+        ("tempo_bpm", pa.float64()),
+        ("key", pa.string()),
+        ("onset_rate_hz", pa.float64()),
+    ]
+)
+
+# references/<split>-*.parquet: enough to fetch a side again and to say exact, same content, or gone.
+REFERENCES = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("side", pa.string()),
+        ("split", pa.string()),
+        ("label", pa.string()),
+        ("url", pa.string()),
+        ("start_s", pa.float64()),  # null for an image
+        ("duration_s", pa.float64()),
+        ("sha256", pa.string()),
+        ("fingerprint", pa.string()),  # image: perceptual hash in hex; music: chromaprint of the span in base64
+        ("license", pa.string()),
+        ("checked_at", pa.timestamp("ms", tz="UTC")),
+    ]
+)
+
+# releases/<n>/near_misses.parquet: items that no rule takes, and what one rule lacked; and items that several take.
+CANDIDATES = pa.schema(
+    [
+        ("side", pa.string()),
+        ("source", pa.string()),
+        ("source_id", pa.string()),
+        ("sha256", pa.string()),
+        ("title", pa.string()),
+        ("kind", pa.string()),  # ambiguous, near_miss
+        ("labels", pa.list_(pa.string())),
+        ("detail", pa.string()),
+    ]
+)

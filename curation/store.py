@@ -1,0 +1,131 @@
+"""The work folder: immutable files that are written under a temporary name and renamed."""
+
+import hashlib
+import json
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.errors import ItemError
+
+CHUNK_BYTES = 1 << 20
+
+
+def digest(value: object) -> str:
+    """Return the sha256 of a value's canonical JSON: the same value gives the same digest on every machine."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Home:
+    """One work folder. Everything in it is made from a source and may be made again, except `releases`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+
+    def blob(self, sha256: str) -> Path:
+        return self.root / "blobs" / "sha256" / sha256[:2] / sha256[2:4] / sha256
+
+    def items(self, source: str) -> Path:
+        return self.root / "items" / source
+
+    def derived(self, step: str, key: str) -> Path:
+        return self.root / "derived" / f"{step}-{key[:16]}"
+
+    def release(self, number: int) -> Path:
+        return self.root / "releases" / str(number)
+
+    @contextmanager
+    def replacing(self, path: Path) -> Iterator[Path]:
+        """Give a temporary path; what was written there is renamed to `path` when the block ends without an error."""
+        temporary = self.root / "tmp" / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}"
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def put_blob(self, file: BinaryIO, max_bytes: int) -> tuple[str, int]:
+        """Copy a stream into the blobs and return its sha256 and size in bytes.
+
+        Raises:
+            ItemError: "empty_file" or "too_many_bytes".
+        """
+        sha, size_bytes = hashlib.sha256(), 0
+        temporary = self.root / "tmp" / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}"
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as out:
+                while chunk := file.read(CHUNK_BYTES):
+                    size_bytes += len(chunk)
+                    if size_bytes > max_bytes:
+                        raise ItemError("too_many_bytes", f"more than {max_bytes:,} bytes")
+                    sha.update(chunk)
+                    out.write(chunk)
+            if not size_bytes:
+                raise ItemError("empty_file")
+            path = self.blob(sha.hexdigest())
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return sha.hexdigest(), size_bytes
+
+    def write_table(self, path: Path, table: pa.Table) -> None:
+        """Write a table so that the same rows give the same bytes."""
+        with self.replacing(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    def sweep(self) -> None:
+        """Remove temporary files that dead processes of this machine left behind."""
+        for path in (self.root / "tmp").glob(f"{socket.gethostname()}.*"):
+            if not _is_alive(int(path.name.removeprefix(f"{socket.gethostname()}.").split(".")[0])):
+                path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def read_tables(folder: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """Return the rows of all Parquet files of a folder, in the order of the file names; none if there is no folder."""
+    tables = [pq.read_table(path, columns=columns, schema=schema) for path in sorted(folder.glob("*.parquet"))]
+    if tables:
+        return pa.concat_tables(tables)
+    empty = schema.empty_table()
+    return empty.select(columns) if columns else empty
+
+
+def create_exclusively(path: Path, content: bytes) -> bool:
+    """Create a file with this content in one step; False if it exists already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.write_bytes(content)
+    try:
+        os.link(temporary, path)  # a link is atomic and, unlike open("x"), never shows half a file
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True

@@ -1,0 +1,93 @@
+"""The flow `build`: from sources to a release, one task for each batch, thin around curation.releases."""
+
+import logging
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import Task
+from prefect.utilities.annotations import quote
+
+import rules
+from curation import card, releases
+from curation.batches import Each
+from curation.errors import TransientError
+from curation.releases import Release
+from curation.store import Home
+from flows.progress import Shown
+
+T = TypeVar("T")
+
+IN_FLIGHT = 200  # futures at once: a scheduler should not hold a task for every batch of a large build
+ARTIFACT_STEPS = 20  # a progress artifact is a call to the server, so not one for every batch
+
+for name in ("flows", "curation", "rules"):
+    # Prefect attaches handlers to these loggers, but without a level they stay silent.
+    logging.getLogger(name).setLevel(logging.INFO)
+
+
+def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Say whether another try makes sense: only where the world was busy."""
+    try:
+        state.result()
+    except TransientError:
+        return True
+    except Exception:  # noqa: BLE001 - whatever else it was is raised by the future; here it only means no
+        return False
+    return False
+
+
+def in_prefect(shown: Shown) -> Each:
+    """Return an Each that runs every batch as a Prefect task of the running flow."""
+
+    def each(work: Callable[[Any], T], batches: Sequence[Any], stage: str) -> list[T]:
+        if not batches:
+            return []
+        of_stage = task(
+            work,
+            name=stage,
+            task_run_name=f"{stage} ({len(batches)} batches)",
+            cache_policy=NO_CACHE,  # the files are the cache
+            retries=3,
+            retry_delay_seconds=[2, 8, 30],
+            retry_condition_fn=is_transient,
+        )
+        shown.begin(stage, len(batches))
+        artifact = create_progress_artifact(0.0, key=stage.replace(" ", "-"), description=stage)
+        waiting: list[PrefectFuture[T]] = []
+        results: list[T] = []
+        left = iter(batches)
+        waiting += [of_stage.submit(quote(batch)) for batch in islice(left, IN_FLIGHT)]
+        while waiting:
+            results.append(waiting.pop(0).result())
+            waiting += [of_stage.submit(quote(batch)) for batch in islice(left, 1)]
+            shown.done(stage)
+            if len(results) % max(1, len(batches) // ARTIFACT_STEPS) == 0 or len(results) == len(batches):
+                update_progress_artifact(artifact, 100.0 * len(results) / len(batches))
+        return results
+
+    return each
+
+
+@flow(name="build", flow_run_name="build with {rules_name}", validate_parameters=False)
+def build_release(home: Path, sources: list[str], rules_name: str, shown: Shown) -> Release | None:
+    """Build a release and publish its table of labels as an artifact."""
+    rule_set = rules.load(rules_name)
+    release = releases.build(Home(home), sources, rule_set, in_prefect(shown))
+    if release:
+        text = f"# Release {release.number}\n\n{card.summary(release.folder, rule_set)}"
+        create_markdown_artifact(text, key="release", description=f"Release {release.number} in {home}")
+    return release
+
+
+def run(home: Path, sources: list[str], rules_name: str, workers: int, shown: Shown) -> Release | None:
+    """Run the flow on this machine's threads."""
+    runner = ThreadPoolTaskRunner(max_workers=workers)
+    return build_release.with_options(task_runner=runner)(home, sources, rules_name, shown)

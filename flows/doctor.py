@@ -1,0 +1,87 @@
+"""What is missing on this machine, in the words of somebody who wants to mend it."""
+
+import platform
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import imageio_ffmpeg
+from packaging.requirements import Requirement
+
+NEEDED_MUXERS = ("chromaprint", "s16le")
+LOW_DISK_BYTES = 2_000_000_000  # the sample needs a tenth of it
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` says how to mend it."""
+
+    what: str
+    found: str
+    fine: bool
+    required: bool = True
+    advice: str = ""
+
+
+def findings(home: Path) -> Iterator[Finding]:
+    """Look at everything that a build needs, and at what is optional."""
+    yield Finding("Python", platform.python_version(), True)
+    yield from _ffmpeg()
+    yield _writable(home)
+    yield _disk(home)
+    yield from _packages()
+
+
+def _ffmpeg() -> Iterator[Finding]:
+    advice = "pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to a program"
+    try:
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+        muxers = subprocess.run([program, "-hide_banner", "-muxers"], capture_output=True, text=True, check=True)
+    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        yield Finding("ffmpeg", str(error), False, advice=advice)
+        return
+    known = {word for line in muxers.stdout.splitlines() for word in line.split()[1:2]}
+    missing = [name for name in NEEDED_MUXERS if name not in known]
+    yield Finding("ffmpeg", program, True)
+    what = "with " + " and ".join(NEEDED_MUXERS)
+    yield Finding(f"ffmpeg {what}", f"lacks {', '.join(missing)}" if missing else "yes", not missing, advice=advice)
+
+
+def _nearest(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _writable(home: Path) -> Finding:
+    probe = _nearest(home) / f".artune-{uuid.uuid4().hex}"
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        return Finding("work folder", f"{home}: {error.strerror}", False, advice="choose another with --home")
+    return Finding("work folder", f"{home} can be written", True)
+
+
+def _disk(home: Path) -> Finding:
+    free = shutil.disk_usage(_nearest(home)).free
+    advice = f"free some, or choose another folder with --home; the sample needs {LOW_DISK_BYTES / 1e9:.0f} GB at most"
+    return Finding("disk", f"{free / 1e9:.1f} GB free", free >= LOW_DISK_BYTES, advice=advice)
+
+
+def _packages() -> Iterator[Finding]:
+    for line in requires("artune") or []:
+        requirement = Requirement(line)
+        extra = next((e for e in ("train",) if f'extra == "{e}"' in str(requirement.marker)), None)
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra or ""}):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            found = "not installed"
+        fine = found != "not installed" and requirement.specifier.contains(found, prereleases=True)
+        wanted = f"pip install '{requirement.name}{requirement.specifier}'"
+        what = requirement.name + (f" (extra {extra})" if extra else "")
+        yield Finding(what, found, fine, required=extra is None, advice=wanted)

@@ -1,0 +1,238 @@
+"""A folder of YAML files -> a RuleSet, or every mistake in it at once."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from rules.errors import ConfigurationError
+from rules.reading import Mistake, Node, read
+from rules.schema import IMAGE_KINDS, KINDS, RuleSet
+from rules.spelling import closest, fold
+
+# file -> its top-level keys
+_SETTINGS, _LABELS, _VOCABULARY = "settings.yaml", "labels.yaml", "vocabulary.yaml"
+_HOME_OF = {"labels": _LABELS, "vocabulary": _VOCABULARY}
+
+# pydantic's words for what a curator may not know by that name
+_PLAINER = {
+    "dict_type": "a mapping (lines of `key: value`)",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "mapping_type": "a mapping (lines of `key: value`)",
+    "model_type": "a mapping (lines of `key: value`)",
+    "string_pattern_mismatch": "small letters, digits, - and _",
+    "string_type": "a text (in quotes if it looks like a number)",
+    "too_short": "at least one entry",
+    "tuple_type": "a list",
+}
+
+
+def load_folder(folder: Path) -> RuleSet:
+    """Read a rule set from its folder.
+
+    Raises:
+        ConfigurationError: one line `file:line: value: expected ...` for every mistake, by file and line.
+    """
+    root, unread, mistakes = _read_files(folder)
+    spellings = _read_vocabulary(root["vocabulary"], mistakes)
+    if spellings:  # without a vocabulary, every word would seem wrong
+        _settle_words(root, spellings, mistakes)
+    _compare_labels(root["labels"], mistakes)
+    try:
+        rule_set = RuleSet.model_validate(root.plain())
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            # a list whose entries are wrong is "too short" for pydantic as well
+            consequence = details["type"] == "too_short" and details["input"]
+            if not consequence and _home(details["loc"]) not in unread:
+                mistakes.append(_translate(root, folder, details))
+    if mistakes:
+        raise ConfigurationError("\n".join(map(str, sorted(set(mistakes)))))
+    return rule_set
+
+
+def _home(loc: tuple[int | str, ...]) -> str:
+    """Return the file in which a place of the model is written."""
+    return _HOME_OF.get(str(loc[0]), _SETTINGS) if loc else _SETTINGS
+
+
+def _read_files(folder: Path) -> tuple[Node, set[str], list[Mistake]]:
+    """Return one mapping of all files, the names of the files of which nothing could be read, and the mistakes."""
+    entries: dict[str, Node] = {}
+    unread = set()
+    mistakes = []
+    for name in (_SETTINGS, _LABELS, _VOCABULARY):
+        node, wrong = read(folder / name)
+        mistakes += wrong
+        if node is None:
+            unread.add(name)
+            continue
+        for key, value in node.entries().items():
+            if key in RuleSet.model_fields and _home((key,)) != name:
+                mistakes.append(value.mistake(key, f"this key in {_home((key,))}"))
+            elif key not in RuleSet.model_fields:
+                mistakes.append(value.mistake(key, _known_keys(key, _keys_of(name))))
+            else:
+                entries[key] = value
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        if path.name not in (_SETTINGS, _LABELS, _VOCABULARY):
+            expected = f"only {_SETTINGS}, {_LABELS} and {_VOCABULARY}: nothing reads this file"
+            mistakes.append(Mistake(str(path), 1, path.name, expected))
+    return Node(entries, str(folder / _SETTINGS), 1), unread, mistakes
+
+
+def _keys_of(file: str) -> list[str]:
+    return [key for key in RuleSet.model_fields if _home((key,)) == file]
+
+
+def _known_keys(key: str, known: Iterable[str]) -> str:
+    return f"one of the keys {', '.join(known)}{_did_you_mean(closest(key, known))}"
+
+
+def _did_you_mean(suggestions: list[str]) -> str:
+    return f"; did you mean {' or '.join(suggestions)}?" if suggestions else ""
+
+
+def _read_vocabulary(vocabulary: Node, mistakes: list[Mistake]) -> dict[tuple[str, str], str]:
+    """Return (kind, folded spelling) -> word, and note the spellings that two words claim."""
+    spellings: dict[tuple[str, str], str] = {}
+    claims: dict[tuple[str, str], Node] = {}
+    for kind, words in vocabulary.entries().items():
+        for name, word in words.entries().items():
+            for node in [Node(name, word.file, word.line), *word["aliases"].elements()]:
+                spelling = node.text() or ""
+                key = kind, fold(spelling)
+                if spellings.setdefault(key, name) != name:
+                    where = f"a spelling of one {kind} only: {spellings[key]} has it on line {claims[key].line}"
+                    mistakes.append(node.mistake(spelling, where))
+                claims.setdefault(key, node)
+    return spellings
+
+
+def _settle_words(root: Node, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:
+    """Replace each word of the rules by its name in the vocabulary; note the words that it does not have."""
+    for label in root["labels"].elements():
+        for node in _clauses(label):
+            for kind in IMAGE_KINDS:
+                _settle_list(node[kind], kind, spellings, mistakes)
+        _settle_list(label["music"]["features"], "music_feature", spellings, mistakes)
+        _settle_keys(label["music"]["sub_genres"], "sub_genre", spellings, mistakes)
+    for words in root["vocabulary"].entries().values():
+        for word in words.entries().values():
+            for kind, implied in word["implies"].entries().items():
+                _settle(implied, kind, spellings, mistakes)
+
+
+def _clauses(label: Node) -> Iterator[Node]:
+    """Yield each step of a label's condition, and of the steps within."""
+    waiting = [label["image"], *label["look_first"].elements()]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for group in ("all", "any", "none"):
+            waiting += node[group].elements()
+
+
+def _settle(node: Node, kind: str, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:
+    spelling = node.text()
+    if spelling is None or kind not in KINDS:  # the model says what is wrong with it
+        return
+    if (kind, fold(spelling)) in spellings:
+        node.value = spellings[kind, fold(spelling)]
+    else:
+        alike = closest(spelling, [folded for of_kind, folded in spellings if of_kind == kind])
+        suggestions = _did_you_mean(list(dict.fromkeys(spellings[kind, folded] for folded in alike)))
+        mistakes.append(node.mistake(spelling, f"a {kind} of {_VOCABULARY}{suggestions}"))
+
+
+def _settle_list(words: Node, kind: str, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:
+    seen = set()
+    for node in words.elements():
+        written = node.text()
+        _settle(node, kind, spellings, mistakes)
+        if node.text() in seen:
+            mistakes.append(node.mistake(written, f"each {kind} once in a list"))
+        seen.add(node.text())
+
+
+def _settle_keys(words: Node, kind: str, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:
+    settled: dict[str, Node] = {}
+    for written, value in words.entries().items():
+        node = Node(written, value.file, value.line)
+        _settle(node, kind, spellings, mistakes)
+        name = node.text() or written
+        if name in settled:
+            mistakes.append(node.mistake(written, f"each {kind} once: it stands on line {settled[name].line} already"))
+        settled[name] = value
+    if settled:
+        words.value = settled
+
+
+def _compare_labels(labels: Node, mistakes: list[Mistake]) -> None:
+    """Note names used twice and quotas that no class of that size can hold."""
+    first: dict[str, Node] = {}
+    for label in labels.elements():
+        name = label["name"]
+        if (text := name.text()) is not None and first.setdefault(fold(text), name) is not name:
+            line = first[fold(text)].line
+            mistakes.append(name.mistake(text, f"a name of its own: the label on line {line} has it already"))
+        size = label["size"].number()
+        for sub_genre, quota in label["music"]["sub_genres"].entries().items():
+            if size and (quota.number() or 0) > size:
+                shown = f"{sub_genre}: {quota.number()}"
+                mistakes.append(quota.mistake(shown, f"a quota of at most {size}, the size of its class"))
+
+
+def _translate(root: Node, folder: Path, details: ErrorDetails) -> Mistake:
+    """Return pydantic's finding in a curator's words, at its line."""
+    loc, kind = details["loc"], details["type"]
+    node = _find(root, loc)
+    if node is root:
+        node = Node(None, str(folder / _home(loc)), 1)
+    key = next((part for part in reversed(loc) if isinstance(part, str) and part != "[key]"), "")
+    if kind == "missing":
+        return node.mistake(f"no {key}", f"the key {key}")
+    if kind == "extra_forbidden":
+        return node.mistake(key, _known_keys(key, _keys_at(loc[:-1])))
+    expected = details["msg"].removeprefix("Input should be ").removeprefix("String should have ")
+    if kind == "value_error":
+        expected = str(details["ctx"]["error"])
+    elif kind.startswith(("greater_than", "less_than")):
+        expected = f"a number {expected}"
+    return node.mistake(_shown(loc, key, details["input"]), _PLAINER.get(kind, expected))
+
+
+def _shown(loc: tuple[int | str, ...], key: str, value: object) -> str:
+    """Return a wrong value as it may be found in the file: with its key where it has one of its own."""
+    if loc[-1:] == ("[key]",) or (isinstance(value, dict) and value) or isinstance(value, BaseModel):
+        return key
+    text = {list: "a list", dict: "an empty mapping", type(None): "nothing"}.get(type(value), str(value))
+    if value == []:
+        text = "an empty list"
+    return f"{key}: {text}" if loc[-1:] == (key,) else text
+
+
+def _find(root: Node, loc: tuple[int | str, ...]) -> Node:
+    """Return the node at the place, or the nearest around it."""
+    node = root
+    for part in loc:
+        elements, entries = node.elements(), node.entries()
+        if isinstance(part, int) and part < len(elements):
+            node = elements[part]
+        elif isinstance(part, str) and part in entries:
+            node = entries[part]
+    return node
+
+
+def _keys_at(loc: tuple[int | str, ...]) -> Iterable[str]:
+    """Return the keys that the model knows at a place."""
+    annotation: Any = RuleSet
+    for part in loc:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            annotation = annotation.model_fields[str(part)].annotation
+        else:  # tuple[X, ...] or Mapping[Name, X]
+            annotation = [argument for argument in get_args(annotation) if argument is not ...][-1]
+    return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else ()

@@ -1,0 +1,21 @@
+"""When two spellings are the same word."""
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+
+def fold(text: str) -> str:
+    """Return what spellings of one word have in common.
+
+    Case, accents, surplus spaces and punctuation do not count: "Naïve Art (Primitivism)" and "naive_art-primitivism",
+    or "19th – 20th c." and "19th-20th c.", are the same.
+    """
+    bare = (c for c in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(c))
+    return " ".join("".join(c if c.isalnum() else " " for c in bare).split())
+
+
+def closest(text: str, choices: Iterable[str]) -> list[str]:
+    """Return at most three of the choices that look like the text, the most alike first."""
+    folded = {fold(choice): choice for choice in sorted(choices, reverse=True)}
+    return [folded[match] for match in difflib.get_close_matches(fold(text), folded, n=3, cutoff=0.6)]

@@ -1,0 +1,1 @@
+"""Training on a published revision: nothing is here yet, and nothing below imports it."""
