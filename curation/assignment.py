@@ -1,6 +1,7 @@
 """Labels, splits and partners of everything: a pure function of items, measurements, rules and the parent release."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow as pa
 from curation.balance import Quota
 from curation.choosing import Chosen, Pair, Pool, choose, kept_of, pool_of
 from curation.clips import usable_clips
-from curation.eligible import Rejections, eligible, refused
+from curation.eligible import Rejections, eligible, labels_of, refused
 from curation.memory import Memory
 from curation.pairing import Splits, pair, split_groups
 from rules.schema import RuleSet
@@ -58,12 +59,20 @@ def _reject_rest(pool: Pool, chosen: Chosen, pairs: list[Pair], rejections: Reje
         if row not in used and row in wanted:
             rejections.add("image", "no_partner", item, detail=f"no clip of {wanted[row]} is free in its split")
         elif row not in used:
-            labels = ", ".join(dict.fromkeys(fit.label for fit in pool.images.fitting.of(row)))
-            rejections.add("image", "class_full", item, detail=f"fits {labels}")
-    _reject_clips(pool, chosen, {found.clip for found in pairs}, rejections)
+            labels = labels_of(pool.images.fitting, row)
+            rejections.add("image", "class_full", item, detail=_full(pool, labels, pairs))
+    _reject_clips(pool, chosen, pairs, rejections)
 
 
-def _reject_clips(pool: Pool, chosen: Chosen, used: set[int], rejections: Rejections) -> None:
+def _full(pool: Pool, labels: Sequence[str], pairs: list[Pair]) -> str:
+    """Say how many pairs each label has, of how many that it may have."""
+    sizes = {label.name: label.size for label in pool.rule_set.labels}
+    counts = Counter(found.label for found in pairs)
+    return "; ".join(f"{label} has {counts[label]} pairs of at most {sizes[label]}" for label in labels)
+
+
+def _reject_clips(pool: Pool, chosen: Chosen, pairs: list[Pair], rejections: Rejections) -> None:
+    used = {found.clip for found in pairs}
     items = pool.music.items.to_pylist()
     limits = {(x.name, genre): limit for x in pool.rule_set.labels for genre, limit in x.music.sub_genres.items()}
     taken = Counter(chosen.quotas[pool.clips[at].recording] for at in used)
@@ -77,7 +86,7 @@ def _reject_clips(pool: Pool, chosen: Chosen, used: set[int], rejections: Reject
         elif taken[quota] >= limits[quota]:
             reason, detail = "quota_full", f"{label} takes {limits[quota]} clips of {sub_genre}"
         else:
-            reason, detail = "class_full", f"would be {label}"
+            reason, detail = "class_full", _full(pool, [label], pairs)
         rejections.add("clip", reason, items[clip.recording], start_sample=clip.start_sample, detail=detail)
     kept = {pool.clips[at].recording for at in used}
     for row, item in enumerate(items):

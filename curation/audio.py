@@ -152,14 +152,17 @@ def decoder_version() -> str:
 def _facts(start: int, samples: Samples, settings: AudioSettings) -> Window:
     silence_share = float(_silent_blocks(samples, _block_frames(settings), settings.silence_dbfs).mean())
     scaled = samples.astype(np.float32) / np.float32(FULL_SCALE)
+    peak_dbfs, loudness_lufs = _peak_dbfs(samples), None
+    if peak_dbfs is not None:
+        loudness_lufs = music_features.loudness_lufs(scaled, settings.sample_rate_hz)
     if silence_share == 1:
         tempo_bpm, key, onset_rate_hz = None, None, None
     else:
         tempo_bpm, key, onset_rate_hz = music_features.describe(scaled, settings.sample_rate_hz)
     return Window(
         start_sample=start,
-        loudness_lufs=music_features.loudness_lufs(scaled, settings.sample_rate_hz),
-        peak_dbfs=_peak_dbfs(samples),
+        loudness_lufs=loudness_lufs,
+        peak_dbfs=peak_dbfs,
         silence_share=round(silence_share, 4),
         clipped_share=round(_clipped_share(samples), 6),
         tempo_bpm=tempo_bpm,

@@ -88,7 +88,7 @@ class _Program:
         )
         if not result.success:
             raise RuntimeError(f"the balance has no solution: {result.message}")
-        return np.round(result.x)
+        return np.asarray(np.round(result.x))
 
 
 def balance(supply: Supply, rule_set: RuleSet) -> Plan:

@@ -41,7 +41,7 @@ def write_card(release: Path, rule_set: RuleSet, out: Path, number: int) -> None
     text = prose().format(**facts)
     for name, table in sections.items():
         text = _between_markers(text, name, table)
-    out.write_text(f"---\n{_header(pairs, rule_set)}\n---\n\n{text}", encoding="utf-8")
+    out.write_text(f"---\n{_header(pairs, rule_set, release)}\n---\n\n{text}", encoding="utf-8")
 
 
 def summary(release: Path, rule_set: RuleSet) -> str:
@@ -78,35 +78,39 @@ def _read_pairs(folder: Path, rule_set: RuleSet) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _header(pairs: pa.Table, rule_set: RuleSet) -> str:
-    from datasets import Features
+def _header(pairs: pa.Table, rule_set: RuleSet, release: Path) -> str:
+    from datasets import DatasetInfo, Features, SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
     sizes = Counter(pairs["split"].to_pylist())
-    configs, infos = [], []
-    for config, folder in CONFIGS.items():
-        schema = features_schema(rule_set, config)
-        each_pair = 2 if config == "references" else 1
-        present = [split for split in SPLITS if sizes[split]]
-        files = [{"split": split, "path": f"{folder}/{split}-*.parquet"} for split in present]
-        configs.append(
-            {"config_name": config, "data_files": files} | ({"default": True} if config == "default" else {})
-        )
-        splits = [{"name": split, "num_examples": each_pair * sizes[split]} for split in present]
-        features = Features.from_arrow_schema(schema)._to_yaml_list()
-        infos.append({"config_name": config, "features": features, "splits": splits})
+    present = [split for split in SPLITS if sizes[split]]  # a pattern that matches no file breaks every config
     data = DatasetCardData(
         pretty_name=rule_set.title,
         license="other",
-        license_name="per-item",
-        license_link="LICENSE_OF_EACH_ROW",
+        license_name="per-row",
+        license_link="#licenses-and-attribution",
         task_categories=["text-to-image", "image-to-text", "audio-classification", "image-classification"],
         tags=["music", "art", "audio-to-image", "artune"],
         size_categories=[_size(len(pairs))],
-        configs=configs,
-        dataset_info=infos,
+        configs=[_config(config, present) for config in CONFIGS],
     )
+    infos = DatasetInfosDict()
+    for config, folder in CONFIGS.items():
+        each_pair = 2 if config == "references" else 1
+        splits = SplitDict()
+        for split in present:
+            size_bytes = sum(path.stat().st_size for path in (release / folder).glob(f"{split}-*.parquet"))
+            splits.add(SplitInfo(split, num_bytes=size_bytes, num_examples=each_pair * sizes[split]))
+        features = Features.from_arrow_schema(features_schema(rule_set, config))
+        infos[config] = DatasetInfo(features=features, splits=splits, config_name=config)
+    infos.to_dataset_card_data(data)
     return str(data.to_yaml())
+
+
+def _config(name: str, splits: list[str]) -> dict[str, Any]:
+    files = [{"split": split, "path": f"{CONFIGS[name]}/{split}-*.parquet"} for split in splits]
+    return {"config_name": name, "data_files": files} | ({"default": True} if name == "default" else {})
 
 
 def _size(rows: int) -> str:
@@ -134,8 +138,9 @@ def _labels(pairs: pa.Table, rule_set: RuleSet) -> str:
     for label in rule_set.labels:
         by_split = [counts[label.name, split] for split in SPLITS]
         rows.append([escaped(label.name), sum(by_split), *by_split, label.size])
-    total = [sum(row[column] for row in rows) for column in range(1, 6)]
-    return _table(["Label", "Pairs", *SPLITS, "Goal"], [*rows, ["**all**", *total]])
+    total = [len(pairs), *(sum(counts[name, split] for name in rule_set.label_names) for split in SPLITS)]
+    goal = sum(label.size for label in rule_set.labels)
+    return _table(["Label", "Pairs", *SPLITS, "Goal"], [*rows, ["**all**", *total, goal]])
 
 
 def _splits(pairs: pa.Table, rule_set: RuleSet) -> str:
@@ -164,7 +169,8 @@ def _made(pairs: pa.Table, rule_set: RuleSet, number: int) -> str:
 
 def _shares(pairs: pa.Table, column: str, title: str) -> str:
     sides = [Counter(pairs[f"{side}_{column}"].to_pylist()) for side in ("image", "music")]
-    names = sorted(set().union(*sides), key=lambda name: (-sum(side[name] for side in sides), name))
+    both = sides[0] + sides[1]
+    names = sorted(both, key=lambda name: (-both[name], name))
     return _table([title, "Pictures", "Clips"], [[escaped(name), *(side[name] for side in sides)] for name in names])
 
 

@@ -104,7 +104,7 @@ def _row(batch: Batch, entry: Entry) -> dict[str, object]:
         "reason": None,
         "sha256": None,
     }
-    fetched = entry.refusal or attempt(lambda: fetch(batch.home, entry))
+    fetched = entry.refusal if entry.refusal else attempt(lambda: fetch(batch.home, entry))
     if isinstance(fetched, ItemError):
         return row | {"reason": fetched.reason, "detail": fetched.detail}
     modality, sha256, size_bytes = fetched

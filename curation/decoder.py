@@ -31,7 +31,7 @@ CONTAINERS = (
 )
 
 # A decoder's frames are of about 1,024 samples, and ffmpeg passes each between three threads: fewer, larger ones save a
-# third of the time. Above 64 KB a frame the allocator would go to the system for each.
+# third of the time. Larger ones gain nothing more.
 MERGE_FRAMES = "asetnsamples=n=16384:p=0,"
 # ffmpeg takes 3 dB off mono that becomes stereo, which would change its loudness and hide its clipping.
 MONO_TO_STEREO = "volume=volume='if(eq(nb_channels,1),sqrt(2),1)':precision=float,"
@@ -164,8 +164,9 @@ class Decoder:
         estimates says nothing, nor does one that may be that of a picture track.
         """
         log = self._read_log()
-        declared = _DURATION.search(log)
-        if declared and "Estimating duration" not in log and len(_STREAM.findall(log)) == 1:
+        of_input = log.partition("[info] Stream mapping:")[0]
+        declared = _DURATION.search(of_input)
+        if declared and "Estimating duration" not in of_input and len(_STREAM.findall(of_input)) == 1:
             hours, minutes, seconds = declared.groups()
             declared_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
             decoded_s = self.frames / self._rate_hz
@@ -181,7 +182,7 @@ class Decoder:
     def _command(self) -> list[str]:
         filters = MERGE_FRAMES + (MONO_TO_STEREO if self._channels == 2 else "") + RESAMPLE
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
-        command += ["-max_error_rate", str(MAX_ERROR_RATE), "-filter_threads", "1", "-thread_queue_size", "256"]
+        command += ["-max_error_rate", str(MAX_ERROR_RATE), "-filter_threads", "1"]
         command += ["-threads", "1", "-flags", "bitexact", "-vn", "-sn", "-dn"]
         command += ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-i", f"file:{self._path}"]
         command += ["-map", "0:a:0", "-af", filters, "-ar", str(self._rate_hz), "-ac", str(self._channels)]

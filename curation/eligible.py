@@ -1,7 +1,8 @@
 """From items and measurements to what may be paired: duplicates dropped, groups joined, labels that fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -170,7 +171,7 @@ def _rank(modality: str, items: pa.Table, own: pa.Table, memory: Memory) -> list
 
 
 def _groups(
-    universe: _Universe, known: dict[str, dict[str, object]]
+    universe: _Universe, known: Mapping[str, dict[str, Any]]
 ) -> tuple[list[str], dict[str, str], dict[int, str]]:
     """Join duplicates and works into groups.
 

@@ -259,12 +259,10 @@ def _to_8_bits(image: Image.Image, color_key: int | tuple[int, ...] | bytes | No
 
 def _flattened(image: Image.Image) -> Image.Image:
     """Return RGB in sRGB on white."""
-    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    color = _to_srgb(image.convert({"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode)))
-    if alpha is None:
-        return color
-    white = Image.new("RGB", color.size, "white")
-    white.paste(color, mask=alpha)
+    if image.mode not in ("LA", "RGBA"):
+        return _to_srgb(image)
+    white = Image.new("RGB", image.size, "white")
+    white.paste(_to_srgb(image.convert(image.mode[:-1])), mask=image.getchannel("A"))
     return white
 
 
@@ -272,7 +270,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     """Return RGB in sRGB from L, RGB, CMYK or LAB; a profile that is broken or of other colors counts as none."""
     data = image.info.get("icc_profile")
     if not data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         if image.mode == "L" and profile.profile.xcolor_space == "RGB ":

@@ -25,7 +25,7 @@ RECORDINGS = re.compile(
     |ADIF                                               # AAC
     |fLaC|OggS|wvpk|MAC\x20|TTA[12]|MPCK|MP\+           # FLAC, Ogg, WavPack, Monkey's Audio, True Audio, Musepack
     |(?:RIFF|RIFX|RF64|BW64)....WAVE
-    |riff.{12}wave                                      # Wave64
+    |riff.{20}wave                                      # Wave64
     |RIFF....AVI\x20
     |FORM....AIF[FC]
     |caff\x00\x01|\.snd\x00|\#!AMR|DSD\x20|FRM8         # CAF, AU, AMR, DSD

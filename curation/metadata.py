@@ -43,7 +43,9 @@ CLEAN = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F]
 CLEAN |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "")
 CLEAN |= dict.fromkeys([*range(0x09, 0x0E), 0x85, 0x2028, 0x2029], " ")
 
-BEFORE_CHRIST = re.compile(r"(?<!\d)(\d{1,4})(?:\s*[-–—/]\s*\d{1,4})?\s*b\.?\s?c\b", re.ASCII | re.IGNORECASE)
+BEFORE_CHRIST = re.compile(
+    r"(?<!\d)(\d{1,4})(?:\s*[-–—/]\s*\d{1,4})?\s*b\.?\s?c(?:\.?\s?e)?\b", re.ASCII | re.IGNORECASE
+)
 BARE_YEAR = re.compile(r"-?\d{1,4}(?:\.0)?", re.ASCII)
 YEAR = re.compile(r"(?<!\d)\d{3,4}(?!\d|\s*(?:st|nd|rd|th)\b)", re.ASCII)
 

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from curation.schemas import ASSIGNMENT
 from curation.shards import Bucket, bucket_counts, by_bucket, metadata_counts, row_bytes, write_bucket, write_plain
 from curation.store import Home, create_exclusively, digest, file_sha256
 from curation.tables import assignment_table, pairs_table, references_table
+from rules import engine
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
 
@@ -73,7 +74,7 @@ def latest(home: Home) -> Release | None:
 def tools() -> dict[str, str]:
     """Return the versions of everything that decides the bytes of a release."""
     decoders = {"audio": audio.decoder_version(), "images": images.decoder_version()}
-    code = {"artune": f"{version('artune')}, release code {VERSION}"}
+    code = {"artune": f"{version('artune')}, release code {VERSION}, rules code {engine.VERSION}"}
     return code | decoders | {name: version(name) for name in TOOLS}
 
 
@@ -106,6 +107,11 @@ def build(home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each) -> 
     parent = latest(home)
     _check_labels(parent, rule_set)
     return _Builder(home, rule_set, items, parent, each).run()
+
+
+def rule_set_of(release: Release) -> RuleSet:
+    """Return the rule set that a release was built with."""
+    return RuleSet.model_validate(json.loads((release.folder / "rule_set.json").read_text(encoding="utf-8")))
 
 
 def disk_estimate(listing: collect.Listing, rule_set: RuleSet) -> tuple[int, int]:
@@ -198,8 +204,8 @@ class _Builder:
         }
         for name, table in tables.items():
             self.home.write_table(self.folder / f"{name}.parquet", table)
-        text = json.dumps(self.rule_set.model_dump(mode="json"), indent=1, ensure_ascii=False)
-        self._write_text("rule_set.json", text + "\n")
+        written = self.rule_set.model_dump(mode="json", exclude_unset=True)
+        self._write_text("rule_set.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
         if not len(pairs):
             reasons = Counter(assignment.rejections["reason"].to_pylist()).most_common(5)
             raise ConfigurationError(
@@ -247,19 +253,17 @@ class _Builder:
 
     def _finish(self, folder: Path) -> None:
         """Write the card and the report, which say what the release holds."""
-        self._write_with(folder / "README.md", lambda path: write_card(folder, self.rule_set, path, self.number))
+        with self.home.replacing(folder / "README.md") as temporary:
+            write_card(folder, self.rule_set, temporary, self.number)
         report = self.work / "report"
         write_report(folder, self.rule_set, report, self.number)
         if (folder / "report").exists():
             shutil.rmtree(folder / "report")
         report.replace(folder / "report")
 
-    def _write_with(self, path: Path, write: Callable[[Path], None]) -> None:
-        with self.home.replacing(path) as temporary:
-            write(temporary)
-
     def _write_text(self, name: str, text: str) -> None:
-        self._write_with(self.folder / name, lambda path: path.write_text(text, encoding="utf-8") and None)
+        with self.home.replacing(self.folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def _commit(self, pairs: pa.Table) -> Release:
         files = sorted(path for path in self.folder.rglob("*") if path.is_file())

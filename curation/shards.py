@@ -4,6 +4,7 @@ A file holds the rows of a bucket of pair ids, in their order, so an edit change
 stored uncompressed, so that what did not change stays byte for byte what it was.
 """
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def bucket_counts(rule_set: RuleSet) -> dict[str, int]:
 
 
 def _power_of_two(wanted: float) -> int:
-    return 1 << max(0, round(np.log2(max(wanted, 1))))
+    return 1 << max(0, round(math.log2(max(wanted, 1))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def _same_rows(parent: Path, plain: pa.Table, schema: pa.Schema) -> bool:
 def _row_groups(bucket: Bucket, plain: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
     """Yield the rows with their media, as many at a time as a row group may hold."""
     media = _media_in_order(bucket)
-    start, held, size_bytes = 0, [], 0
+    held: list[pa.Table] = []
+    start, size_bytes = 0, 0
     for row, batch in enumerate(media):
         row_bytes = batch.nbytes
         if held and size_bytes + row_bytes > MAX_ROW_GROUP_BYTES:

@@ -43,7 +43,7 @@ def split_label(images: Groups, music: Groups, shares: Sequence[float]) -> tuple
     all_splits = min(len(first.names), len(second.names)) >= len(shares)
     wanted = np.array(shares) * first.sizes.sum()
     lead = spread(first, wanted, np.full(len(shares), all_splits))
-    counts = np.bincount(lead, weights=first.sizes, minlength=len(shares))
+    counts = _counts(first.sizes, lead, len(shares))
     follow = spread(second, counts, counts > 0)
     by_name = [dict(zip(g.names, s.tolist(), strict=True)) for g, s in ((first, lead), (second, follow))]
     return (by_name[1], by_name[0]) if leads else (by_name[0], by_name[1])
@@ -61,13 +61,18 @@ def spread(groups: Groups, wanted: npt.NDArray[np.float64], needed: npt.NDArray[
     """
     splits = groups.splits.copy()
     free = np.flatnonzero(splits < 0)
-    counts = np.bincount(splits[splits >= 0], weights=groups.sizes[splits >= 0], minlength=len(wanted))
+    counts = _counts(groups.sizes[splits >= 0], splits[splits >= 0], len(wanted))
     for group in free[np.argsort(-groups.sizes[free], kind="stable")]:
         splits[group] = int(np.argmax(wanted - counts))
         counts[splits[group]] += groups.sizes[group]
     if len(free) and (np.abs(counts - wanted).sum() > 0 or (needed & (counts == 0)).any()):
         _improve(groups.sizes, splits, free, wanted, needed)
     return splits
+
+
+def _counts(sizes: npt.NDArray[np.int64], splits: npt.NDArray[np.int64], number: int) -> npt.NDArray[np.float64]:
+    """Return the items in each split, shape (number,)."""
+    return np.bincount(splits, weights=sizes, minlength=number).astype(np.float64)
 
 
 def _cost(
@@ -87,7 +92,7 @@ def _improve(
 ) -> None:
     """Take the best single move or swap until none helps; groups of one size and split are interchangeable."""
     for _ in range(_ROUNDS):
-        counts = np.bincount(splits, weights=sizes, minlength=len(wanted))
+        counts = _counts(sizes, splits, len(wanted))
         kinds: dict[tuple[int, int], int] = {}
         for group in free.tolist():
             kinds.setdefault((int(sizes[group]), int(splits[group])), group)

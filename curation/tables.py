@@ -28,9 +28,9 @@ def pair_id(image_sha256: str, recording_sha256: str, start_sample: int) -> str:
 def pairs_table(assignment: Assignment) -> pa.Table:
     """Return a row for every pair, schema PAIRS with a column split, ordered by pair_id."""
     pool = assignment.pool
-    images = pool.images.items.take([pair.image for pair in assignment.pairs]).to_pylist()
-    recordings = [pool.clips[pair.clip].recording for pair in assignment.pairs]
-    music = pool.music.items.take(recordings).to_pylist()
+    pictures = pa.array([pair.image for pair in assignment.pairs], pa.int64())
+    recordings = pa.array([pool.clips[pair.clip].recording for pair in assignment.pairs], pa.int64())
+    images, music = pool.images.items.take(pictures).to_pylist(), pool.music.items.take(recordings).to_pylist()
     rows = [_pair_row(assignment, *row) for row in zip(assignment.pairs, images, music, strict=True)]
     return pa.Table.from_pylist(rows, SPLIT_PAIRS).sort_by("pair_id")
 

@@ -4,24 +4,25 @@ import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
+from rich.console import Console
 
 import rules
 from curation import card, releases
 from curation.batches import Each
 from curation.errors import TransientError
-from curation.releases import Release
 from curation.store import Home
-from flows.progress import Shown
+from flows.progress import Bars, bars
 
 T = TypeVar("T")
 
@@ -35,32 +36,25 @@ for name in ("flows", "curation", "rules"):
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Say whether another try makes sense: only where the world was busy."""
-    try:
-        state.result()
-    except TransientError:
-        return True
-    except Exception:  # noqa: BLE001 - whatever else it was is raised by the future; here it only means no
-        return False
-    return False
+    return isinstance(state.result(raise_on_failure=False), TransientError)
 
 
-def in_prefect(shown: Shown) -> Each:
+def in_prefect(shown: Bars) -> Each:
     """Return an Each that runs every batch as a Prefect task of the running flow."""
 
     def each(work: Callable[[Any], T], batches: Sequence[Any], stage: str) -> list[T]:
         if not batches:
             return []
         of_stage = task(
-            work,
             name=stage,
             task_run_name=f"{stage} ({len(batches)} batches)",
             cache_policy=NO_CACHE,  # the files are the cache
             retries=3,
             retry_delay_seconds=[2, 8, 30],
             retry_condition_fn=is_transient,
-        )
+        )(work)
         shown.begin(stage, len(batches))
-        artifact = create_progress_artifact(0.0, key=stage.replace(" ", "-"), description=stage)
+        artifact = cast(UUID, create_progress_artifact(0.0, key=stage.replace(" ", "-"), description=stage))
         waiting: list[PrefectFuture[T]] = []
         results: list[T] = []
         left = iter(batches)
@@ -76,18 +70,29 @@ def in_prefect(shown: Shown) -> Each:
     return each
 
 
-@flow(name="build", flow_run_name="build with {rules_name}", validate_parameters=False)
-def build_release(home: Path, sources: list[str], rules_name: str, shown: Shown) -> Release | None:
-    """Build a release and publish its table of labels as an artifact."""
+@flow(name="build", flow_run_name="build with {rules_name}")
+def build_release(home: Path, sources: list[str], rules_name: str) -> int | None:
+    """Build a release and publish its table of labels as an artifact.
+
+    Args:
+        home: the work folder.
+        sources: each a name, or a name and a place: sample, folder:PATH.
+        rules_name: a rule set's name, or a folder with one.
+
+    Returns:
+        the number of the new release; None if the last one is made from the same inputs.
+    """
     rule_set = rules.load(rules_name)
-    release = releases.build(Home(home), sources, rule_set, in_prefect(shown))
-    if release:
-        text = f"# Release {release.number}\n\n{card.summary(release.folder, rule_set)}"
-        create_markdown_artifact(text, key="release", description=f"Release {release.number} in {home}")
-    return release
+    with bars(Console(stderr=True)) as shown:
+        release = releases.build(Home(home), sources, rule_set, in_prefect(shown))
+    if release is None:
+        return None
+    text = f"# Release {release.number}\n\n{card.summary(release.folder, rule_set)}"
+    create_markdown_artifact(text, key="release", description=f"Release {release.number}")
+    return release.number
 
 
-def run(home: Path, sources: list[str], rules_name: str, workers: int, shown: Shown) -> Release | None:
+def run(home: Path, sources: list[str], rules_name: str, workers: int) -> int | None:
     """Run the flow on this machine's threads."""
-    runner = ThreadPoolTaskRunner(max_workers=workers)
-    return build_release.with_options(task_runner=runner)(home, sources, rules_name, shown)
+    runner = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner[Any](max_workers=workers))
+    return build_release.with_options(task_runner=runner)(home, sources, rules_name)

@@ -62,8 +62,7 @@ def _home(home: str | None) -> Home:
 def build(source: SourceOption = None, rules_name: RulesOption = "museart18", home: HomeOption = None) -> None:
     """Collect, measure, label, balance, split, pair, and write a new release.
 
-    Runs as a Prefect flow. Stopped at any moment, the same command goes on from there. With nothing new to build it
-    says so and writes nothing.
+    Runs as a Prefect flow. Stopped at any moment, the same command goes on from there. With nothing new it says so.
     """
     place = _home(home)
     rule_set = rules.load(rules_name)
@@ -78,15 +77,13 @@ def build(source: SourceOption = None, rules_name: RulesOption = "museart18", ho
     _announce(place, sources, listing, rule_set)
     settings.quiet_prefect()
     from flows import build as build_flow
-    from flows.progress import bars
 
-    with bars(console) as shown:
-        workers = settings.from_environment().workers
-        release = build_flow.run(place.root, sources, rules_name, workers, shown)
+    number = build_flow.run(place.root, sources, rules_name, settings.from_environment().workers)
     _remember_sources(place, sources)
-    if release is None:
+    if number is None:
         console.print("Nothing to do: what is new in the sources changes no release.")
         return
+    release = releases.get(place, number)
     _show(release, rule_set)
     console.print(f'Load it:  datasets.load_dataset("{release.folder}")', soft_wrap=True, markup=False)
     console.print(f"Look at it:  {(release.folder / 'report' / 'index.html').as_uri()}", soft_wrap=True, markup=False)
@@ -135,7 +132,7 @@ def status(home: HomeOption = None) -> None:
             console.print(f"Release {claim.stem} is claimed and not finished; the same `artune build` goes on with it.")
     if found:
         last = releases.get(place, found[-1])
-        _show(last, RuleSet.model_validate(json.loads((last.folder / "rule_set.json").read_text())))
+        _show(last, releases.rule_set_of(last))
 
 
 @app.command()
@@ -156,7 +153,9 @@ def doctor(home: HomeOption = None) -> None:
     """Tell what is missing: ffmpeg, disk, write access, versions. Exit code 1 if a build could not run."""
     from flows.doctor import findings
 
-    table = Table("", "What", "Found", "How to mend it")
+    table = Table("", "What")
+    table.add_column("Found", overflow="fold")
+    table.add_column("How to mend it")
     broken = False
     for finding in findings(_home(home).root):
         mark = "[green]fine[/]" if finding.fine else "[red]missing[/]" if finding.required else "[yellow]optional[/]"
@@ -164,7 +163,8 @@ def doctor(home: HomeOption = None) -> None:
         table.add_row(mark, escape(finding.what), escape(finding.found), advice)
         broken |= finding.required and not finding.fine
     console.print(table)
-    raise typer.Exit(1 if broken else 0)
+    if broken:
+        raise typer.Exit(1)
 
 
 def _show(release: Release, rule_set: RuleSet) -> None:

@@ -13,6 +13,7 @@ import imageio_ffmpeg
 from packaging.requirements import Requirement
 
 NEEDED_MUXERS = ("chromaprint", "s16le")
+OPTIONAL = "torchcodec"
 LOW_DISK_BYTES = 2_000_000_000  # the sample needs a tenth of it
 
 
@@ -72,16 +73,21 @@ def _disk(home: Path) -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
+    """Compare what is installed with what artune declares: a row for what is missing or of another version."""
+    fine = 0
     for line in requires("artune") or []:
         requirement = Requirement(line)
-        extra = next((e for e in ("train",) if f'extra == "{e}"' in str(requirement.marker)), None)
-        if requirement.marker and not requirement.marker.evaluate({"extra": extra or ""}):
+        optional = requirement.name == OPTIONAL
+        if requirement.marker and not requirement.marker.evaluate({"extra": "train" if optional else ""}):
             continue
         try:
             found = version(requirement.name)
         except PackageNotFoundError:
             found = "not installed"
-        fine = found != "not installed" and requirement.specifier.contains(found, prereleases=True)
-        wanted = f"pip install '{requirement.name}{requirement.specifier}'"
-        what = requirement.name + (f" (extra {extra})" if extra else "")
-        yield Finding(what, found, fine, required=extra is None, advice=wanted)
+        if found != "not installed" and requirement.specifier.contains(found, prereleases=True):
+            fine += 1
+        else:
+            what = f"{requirement.name} (datasets decodes audio with it)" if optional else requirement.name
+            advice = f"pip install '{requirement.name}{requirement.specifier}'"
+            yield Finding(what, found, False, required=not optional, advice=advice)
+    yield Finding("packages", f"{fine} of the declared versions", True)

@@ -2,20 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-
-class Shown(Protocol):
-    """Somebody to tell that a stage begins and that a batch of it is done."""
-
-    def begin(self, stage: str, batches: int) -> None:
-        """A stage of so many batches begins."""
-
-    def done(self, stage: str) -> None:
-        """One batch of it is done."""
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 
 class Bars:
@@ -23,7 +12,7 @@ class Bars:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._bars = {}
+        self._bars: dict[str, TaskID] = {}
 
     def begin(self, stage: str, batches: int) -> None:
         """Draw a new bar, unless there is nothing to do."""

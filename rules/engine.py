@@ -56,16 +56,15 @@ def canonical_tags(rule_set: RuleSet, raw: Iterable[tuple[str, str]], year: int 
         year: the earliest year of the item; it speaks only for kinds of which no known tag does.
     """
     found: dict[tuple[str, str], Tag] = {}
-    for kind, value in sorted(set(raw)):
+    for kind, value in raw:
         name = rule_set.spellings.get((kind, fold(value)), value)
         found[kind, name] = Tag(kind, name, SOURCE)
     _add_implied(rule_set, found)
     if year is not None:
         said = {kind for kind, name in found if name in rule_set.vocabulary.get(kind, ())}  # type: ignore[call-overload]
-        for kind, words in rule_set.vocabulary.items():
-            for name, word in sorted(words.items()):
-                if kind not in said and word.years and word.years[0] <= year <= word.years[1]:
-                    found[kind, name] = Tag(kind, name, f"year {year}")
+        for kind, name, first, last in rule_set.spans:
+            if kind not in said and first <= year <= last:
+                found[kind, name] = Tag(kind, name, f"year {year}")
         _add_implied(rule_set, found)
     places = {kind: place for place, kind in enumerate(KINDS)}
     return tuple(sorted(found.values(), key=lambda tag: (places.get(tag.kind, len(places)), tag.kind, tag.value)))
@@ -190,7 +189,7 @@ def _proof(group: str, clauses: Sequence[Clause], held: _Held) -> tuple[str, ...
     proofs = [_clause_proof(clause, held) for clause in clauses]
     proven = [proof for proof in proofs if proof is not None]
     if group == "none":
-        return tuple(map(_unwanted, clauses))
+        return None if proven else tuple(map(_unwanted, clauses))
     if len(proven) < (len(proofs) if group == "all" else 1):
         return None
     return tuple(phrase for proof in proven for phrase in proof)

@@ -114,7 +114,7 @@ def _text(path: Path) -> tuple[str | None, list[Mistake]]:
     if len(content) > MAX_BYTES:
         return None, [Mistake(file, 1, f"more than {MAX_BYTES:,} bytes", f"at most {MAX_BYTES:,} bytes")]
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         return None, [Mistake(file, line, f"byte 0x{content[error.start]:02x}", "text in UTF-8")]

@@ -206,6 +206,16 @@ class RuleSet(_Model):
             for spelling in (name, *word.aliases)
         }
 
+    @cached_property
+    def spans(self) -> tuple[tuple[str, str, int, int], ...]:
+        """(kind, word, first year, last year) of the words that a year says."""
+        return tuple(
+            (kind, name, *word.years)
+            for kind, words in self.vocabulary.items()
+            for name, word in words.items()
+            if word.years
+        )
+
 
 def json_schema() -> str:
     """Return the JSON Schema that serves each of a rule set's files: all keys known, none of them required."""

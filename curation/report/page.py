@@ -65,7 +65,8 @@ def web(url: str | None) -> str | None:
     return url if url and url.lower().startswith(("https://", "http://")) else None
 
 
-def about(detail: str, label: str | None) -> str:
-    """Return what a near miss says of one label, where it says that apart from others; else all of it."""
-    parts = [part for part in detail.split("; ") if label and part.startswith(f"{label} ")]
-    return "; ".join(part.removeprefix(f"{label} ") for part in parts) or detail
+def about(detail: str | None, label: str | None) -> list[str]:
+    """Return the parts of a candidate's detail, each once; those of one label only, without its name, if it has any."""
+    parts = [part for part in dict.fromkeys((detail or "").split("; ")) if part]
+    own = [part.removeprefix(f"{label} ") for part in parts if label and part.startswith(f"{label} ")]
+    return own or parts

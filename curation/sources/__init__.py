@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from curation.errors import ItemError
 from rules.errors import ConfigurationError
@@ -61,4 +61,4 @@ def get(name: str) -> Source:
     """
     if name not in names():
         raise ConfigurationError(f"no source is called {name!r}; there are {', '.join(names())}")
-    return importlib.import_module(f"{__name__}.{name}")  # type: ignore[return-value]
+    return cast(Source, importlib.import_module(f"{__name__}.{name}"))

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from curation import images
-from curation.errors import ItemError
+from curation.errors import ItemError, attempt
 from rules.schema import ImageSettings
 from tests import pictures
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # pytest undoes the filter that images sets
+# pytest undoes the filters that images sets
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::PIL.Image.DecompressionBombWarning", "ignore::UserWarning:PIL.TiffImagePlugin"
+)
 
 SMALL = ImageSettings(max_side_px=128, min_side_px=16, jpeg_quality=92)
 DEFAULT = ImageSettings()
@@ -52,7 +55,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, ending: s
     method = undo.get(orientation, images.UPRIGHT.get(orientation))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = pictures.saved(tmp_path / f"x.{ending}", stored.transpose(method) if method else stored, exif=exif)
+    path = pictures.saved(tmp_path / f"x.{ending}", stored if method is None else stored.transpose(method), exif=exif)
     measured, image = images.measure(path, SMALL), images.normalize(path, 120).image
     assert (measured.width_px, measured.height_px) == (240, 180)
     assert image.size == (120, 90)
@@ -313,10 +316,8 @@ def test_damaged_file_is_decoded_or_rejected(tmp_path: Path, seed: bytes, flips:
         data[at : at + len(flip)] = flip
     path = tmp_path / "x"
     path.write_bytes(data)
-    try:
-        images.encode(path, SMALL)
-    except ItemError as error:
-        assert error.reason in {"undecodable_image", "too_many_pixels", "too_small"}
+    result = attempt(lambda: images.encode(path, SMALL))
+    assert isinstance(result, bytes) or result.reason in {"undecodable_image", "too_many_pixels", "too_small"}
 
 
 def test_damaged_files_write_nothing_to_the_terminal(tmp_path: Path) -> None:

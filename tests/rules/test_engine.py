@@ -77,6 +77,13 @@ def test_a_year_outside_the_vocabulary_says_nothing(tiny):
     assert canonical_tags(tiny, [], 1478) == ()
 
 
+def test_what_follows_from_a_year_is_said_too(tmp_path):
+    implying = write(
+        tmp_path, "vocabulary.yaml", "years: [2001, 2100]", "years: [2001, 2100], implies: {genre: Poster}"
+    )
+    assert Tag("genre", "Poster", "century 21st century") in canonical_tags(rules.load(str(implying)), [], 2010)
+
+
 def test_a_fit_names_its_rule_and_its_tags(tiny):
     tags = canonical_tags(tiny, [("genre", "Marina"), ("style", "Baroque"), ("genre", "Portrait")], None)
     evidence = (
@@ -154,6 +161,12 @@ def test_a_recording_may_fit_twice_within_a_label(tiny):
     raw = [("sub_genre", "Late"), ("sub_genre", "Early"), ("music_feature", "Chamber")]
     fits = recording_fits(tiny, canonical_tags(tiny, raw, None))
     assert [(fit.label, fit.sub_genre) for fit in fits] == [("Old views", "Early"), ("Old views", "Late")]
+
+
+def test_the_order_of_sub_genres_in_the_file_does_not_matter(tiny, tmp_path):
+    swapped = write(tmp_path, "labels.yaml", "Early: 6\n        Late: 4", "Late: 4\n        Early: 6")
+    raw = [("sub_genre", "Late"), ("sub_genre", "Early")]
+    assert outcome(rules.load(str(swapped)), raw) == outcome(tiny, raw)
 
 
 @pytest.mark.parametrize("features", [[], [("music_feature", "unheard of")]])

@@ -21,9 +21,18 @@ def test_the_tiny_rule_set_is_read_as_written(tmp_path):
     assert old_views.music.sub_genres == {"Early": 6, "Late": 4}
 
 
-def test_rules_may_use_any_spelling_of_the_vocabulary(tmp_path):
-    spelled = write(tmp_path / "spelled", "labels.yaml", "[Landscape, Marine painting]", "[LANDSCAPE, marina]")
-    assert rules.load(str(spelled)).digest == rules.load(str(write(tmp_path / "plain"))).digest
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[Landscape, Marine painting]", "[LANDSCAPE, marina]"),
+        ("Early: 6", "early: 6"),
+        ("[Popular]", "[populár]"),
+        ("      - genre: [Marine painting]", "      - genre: [Marina]"),
+    ],
+)
+def test_rules_may_use_any_spelling_of_the_vocabulary(tmp_path, old, new):
+    spelled = rules.load(str(write(tmp_path / "spelled", "labels.yaml", old, new)))
+    assert spelled.digest == rules.load(str(write(tmp_path / "plain"))).digest
 
 
 def test_a_name_that_is_no_rule_set_lists_those_that_are():

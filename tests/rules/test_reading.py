@@ -75,3 +75,12 @@ def test_a_bomb_of_brackets_is_refused(tmp_path):
 @pytest.mark.parametrize("word", ["no", "yes", "on", "1_000", "1:30", "2001-01-01"])
 def test_words_are_not_read_as_yaml_types(tmp_path, word):
     assert rules.load(str(write(tmp_path, S, "A tiny rule set", word))).title == word
+
+
+def test_a_number_in_quotes_is_a_text(tmp_path):
+    assert rules.load(str(write(tmp_path, S, "A tiny rule set", '"1970"'))).title == "1970"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
+    (write(tmp_path) / S).write_bytes(b"\xef\xbb\xbf" + TINY[S].encode())
+    assert rules.load(str(tmp_path)).name == "tiny"
