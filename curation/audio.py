@@ -151,14 +151,13 @@ def decoder_version() -> str:
 
 def _facts(start: int, samples: Samples, settings: AudioSettings) -> Window:
     silence_share = float(_silent_blocks(samples, _block_frames(settings), settings.silence_dbfs).mean())
-    scaled = samples.astype(np.float32) / np.float32(FULL_SCALE)
-    peak_dbfs, loudness_lufs = _peak_dbfs(samples), None
+    peak_dbfs = _peak_dbfs(samples)
+    loudness_lufs, tempo_bpm, key, onset_rate_hz = None, None, None, None
     if peak_dbfs is not None:
+        scaled = samples.astype(np.float32) / np.float32(FULL_SCALE)
         loudness_lufs = music_features.loudness_lufs(scaled, settings.sample_rate_hz)
-    if silence_share == 1:
-        tempo_bpm, key, onset_rate_hz = None, None, None
-    else:
-        tempo_bpm, key, onset_rate_hz = music_features.describe(scaled, settings.sample_rate_hz)
+        if silence_share < 1:
+            tempo_bpm, key, onset_rate_hz = music_features.describe(scaled, settings.sample_rate_hz)
     return Window(
         start_sample=start,
         loudness_lufs=loudness_lufs,
@@ -176,11 +175,11 @@ def _silent_blocks(samples: Samples, block_frames: int, silence_dbfs: float) -> 
 
     Sums of squares of 16-bit samples are exact in float64, so that no order of adding can move a block over the edge.
     """
-    squares = np.square(samples, dtype=np.float64).sum(axis=1)
-    starts = np.arange(0, len(samples), block_frames)
-    counts = np.diff(np.append(starts, len(samples))) * samples.shape[1]
-    limit = (FULL_SCALE * 10 ** (silence_dbfs / 20)) ** 2
-    return np.asarray(np.add.reduceat(squares, starts) < limit * counts) if len(starts) else np.empty(0, np.bool_)
+    starts = np.arange(0, samples.size, block_frames * samples.shape[1])
+    sums = np.add.reduceat(np.square(samples.reshape(-1), dtype=np.float64), starts)
+    sizes = np.diff(np.append(starts, samples.size))
+    silent: npt.NDArray[np.bool_] = sums < sizes * (FULL_SCALE * 10 ** (silence_dbfs / 20)) ** 2
+    return silent
 
 
 def _peak_dbfs(samples: Samples) -> float | None:

@@ -188,7 +188,18 @@ class Decoder:
         command += ["-map", "0:a:0", "-af", filters, "-ar", str(self._rate_hz), "-ac", str(self._channels)]
         command += ["-f", "s16le", "pipe:1"]
         if self._with_fingerprint:
-            command += ["-map", "0:a:0", "-f", "chromaprint", "-fp_format", "raw", f"file:{self._fingerprint}"]
+            # chromaprint refuses more than two channels
+            command += [
+                "-map",
+                "0:a:0",
+                "-ac",
+                "2",
+                "-f",
+                "chromaprint",
+                "-fp_format",
+                "raw",
+                f"file:{self._fingerprint}",
+            ]
         return command
 
 

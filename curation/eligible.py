@@ -204,7 +204,8 @@ def _candidates(modality: str, items: pa.Table, fitting: Fitting, stays: npt.NDA
         labels = list(dict.fromkeys(fit.label for fit in fitting.fits[combination]))
         misses = fitting.near_misses[combination]
         if len(labels) > 1:
-            kind, named, detail = "ambiguous", labels, "; ".join(fit.evidence for fit in fitting.fits[combination])
+            parts = (part for fit in fitting.fits[combination] for part in fit.evidence.split("; "))
+            kind, named, detail = "ambiguous", labels, "; ".join(dict.fromkeys(parts))
         elif misses:
             kind, named = "near_miss", [miss.label for miss in misses]
             detail = _lacks(misses)

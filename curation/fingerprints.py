@@ -18,7 +18,9 @@ ITEM_SPAN_S = 4096 / 11_025 + (5 - 1 + 16 - 1) * ITEM_S
 ITEM_BYTES = 4
 ITEM_BITS = 32
 
-MIN_OVERLAP_ITEMS = 81  # 10 s
+MIN_OVERLAP_ITEMS = (
+    81  # 10 s, of which about 6 to 7 must be equal for the mean error to pass: items that span 9 to 10 s
+)
 # Share of differing bits. On 25 real recordings: at most 0.083 in any 10 s of the one pair that shares sound, at least
 # 0.276 in the most similar 10 s of the other pairs, at any offset.
 MAX_BIT_ERROR_RATE = 0.2
@@ -39,7 +41,7 @@ def clip_span(fingerprint: bytes, start_s: float, duration_s: float) -> bytes:
 
 
 def overlaps(fingerprints: Sequence[Items]) -> list[tuple[int, int]]:
-    """Return the pairs (i, j), i < j, in order, of recordings that share at least 10 s of sound at any offset.
+    """Return the pairs (i, j), i < j, in order, of recordings that share about 10 s of sound or more at any offset.
 
     Equal items vote for a pair and an offset; what has votes is verified bit by bit over the best 10 s. An item that
     repeats the one before it (silence, a held tone) neither votes nor counts. Where more than 33 recordings have an

@@ -39,8 +39,9 @@ MAX_PIXELS = 89_478_485  # Pillow's own limit, where it begins to warn: 256 MB o
 JPEG_DRAFT_GAP = 1.0  # the decoder may shrink by 2, 4 or 8 while the sides stay this many times the result's
 REDUCING_GAP = 2.0  # a box filter may shrink first while the sides stay this many times the result's
 
-# What Pillow raises on damaged files, by trial with flipped, cut and repeated bytes in all seven formats. An OSError
-# of the machine (errno other than EINVAL, which a seek to a nonsensical offset gives) is no fault of the picture.
+# What Pillow raises on damaged files. Flipped, cut and repeated bytes in all seven formats gave OSError, SyntaxError,
+# ValueError and RuntimeError; the others are what its plugins let through when a header lies about sizes and tags. An
+# OSError of the machine (errno other than EINVAL, which a seek to a nonsensical offset gives) is no fault of a picture.
 DAMAGE = (
     OSError,
     SyntaxError,

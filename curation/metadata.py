@@ -94,14 +94,14 @@ def as_facts(record: Mapping[str, object]) -> Facts:
     Raises:
         ValueError: a known key holds what cannot be used.
     """
-    texts = {column: _text(column, record.get(column)) for column in TEXT_COLUMNS}
+    texts = {column: _text(column, record[column]) for column in TEXT_COLUMNS if column in record}
     return Facts(
-        url=texts["url"] or "",
-        title=texts["title"],
-        creator=next((texts[column] for column in CREATOR_COLUMNS if texts[column]), None),
-        year=as_year(texts["year"]),
-        license=texts["license"] or UNKNOWN_LICENSE,
-        attribution=texts["attribution"],
+        url=texts.get("url") or "",
+        title=texts.get("title"),
+        creator=next((texts[column] for column in CREATOR_COLUMNS if texts.get(column)), None),
+        year=as_year(texts.get("year")),
+        license=texts.get("license") or UNKNOWN_LICENSE,
+        attribution=texts.get("attribution"),
         tags=tuple(dict.fromkeys(_tags(record)))[:MAX_TAGS],
     )
 
@@ -230,7 +230,7 @@ def _require_file_column(path: Path, header: list[str]) -> None:
 def _tags(record: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield (kind, value) from the tag columns, then from `tags`; a tag without a kind is nothing a rule could read."""
     for column, kind in TAG_COLUMNS.items():
-        for item in _items(record.get(column)):
+        for item in _items(record[column]) if column in record else ():
             if value := _text(column, item):
                 yield kind, value
     for item in _items(record.get("tags")):

@@ -52,4 +52,5 @@ def quiet_prefect() -> None:
     # The embedded server needs more than the default of 20 s on a busy machine.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # the same functions run without a flow
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "flows,curation,rules,training,evaluation")

@@ -171,18 +171,19 @@ def _scan(root: Path, directory: Path, table: Path | None) -> Iterator[tuple[str
     except OSError as error:
         yield "", _File("", directory, refusal=ItemError("unreadable", f"the directory: {error.strerror}"))
         return
+    is_root = directory == root
     for child in children:
+        if child.name.startswith(".") or (is_root and table and child.name == table.name):
+            continue
         path = directory / child.name
         name = unicodedata.normalize("NFC", os.fsencode(child.name).decode(errors="backslashreplace"))
-        if child.name.startswith(".") or path == table:
-            continue
         if child.is_symlink():
             linked = _follow(root, path)
             if linked:
                 yield name, linked
         elif child.is_dir(follow_symlinks=False):
             yield name, path
-        elif directory != root or not DOCUMENT.fullmatch(name):
+        elif not (is_root and DOCUMENT.fullmatch(name)):
             yield name, _regular(path)
 
 

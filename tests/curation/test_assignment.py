@@ -23,7 +23,9 @@ from tests.curation.tables import (
 )
 
 RULES = tiny_rules()
-SLOW = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+SLOW = settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 sizes = st.lists(st.integers(1, 8), min_size=4, max_size=4)
 
@@ -115,7 +117,7 @@ def test_recording_without_a_kept_clip_and_its_clips_say_why():
     items = [
         *(picture(f"p{n}", "Landscape") for n in range(5)),
         recording("silent", "Early", "Chamber", windows=("silent", "clipped")),
-        recording("long", "Early", "Chamber", clips=5),
+        recording("long", "Early", "Chamber", clips=5, sound=("long", "longer")),
         recording("same", "Early", "Chamber", sound=("long",), clips=1),
         recording("odd", "Early", "Electronic"),
     ]

@@ -1,6 +1,4 @@
 import io
-import os
-import stat
 import subprocess
 import sys
 import wave
@@ -9,10 +7,10 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import audio, decoder
+from curation import audio
 from curation.errors import ItemError
 from rules.schema import AudioSettings
 from tests import media
@@ -28,22 +26,17 @@ def frames_of(clip: bytes) -> np.ndarray:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
 
 
-def decode_whole(path: Path) -> np.ndarray:
-    """An independent decode of a stereo recording at 44.1 kHz, with none of our options."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "s16le", "-"]
-    return np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, "<i2").reshape(-1, 2)
-
-
-def refusal(path: Path, settings: AudioSettings = SHORT) -> ItemError:
-    with pytest.raises(ItemError) as caught:
-        audio.measure(path, settings)
-    return caught.value
-
-
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory) -> Path:
     tone = np.concatenate([media.silence(2.5), media.tune(66, seed=1)])
     return media.encode(tmp_path_factory.mktemp("audio") / "x.m4a", tone)
+
+
+@pytest.fixture(scope="module")
+def whole(recording) -> np.ndarray:
+    """An independent decode of the recording, with none of our options; shape (frames, 2)."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", recording, "-f", "s16le", "-"]
+    return np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, "<i2").reshape(-1, 2)
 
 
 # What measure finds
@@ -128,25 +121,26 @@ def test_key_of_a_scale(tmp_path, steps, name):
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path):
-    """In fresh processes; 2 hours held would be 1.2 GB."""
+    """In fresh processes; 2 hours held would be 115 MB at this rate, in 16 bits."""
     script = (
         "import sys; from pathlib import Path; from resource import *\n"
         "from curation import audio; from rules.schema import AudioSettings\n"
-        "audio.measure(Path(sys.argv[1]), AudioSettings())\n"
+        "audio.measure(Path(sys.argv[1]), AudioSettings(sample_rate_hz=8_000, channels=1))\n"
         "print(*(getrusage(who).ru_maxrss for who in (RUSAGE_SELF, RUSAGE_CHILDREN)))"
     )
     peaks = []
     for minutes in (2, 120):
         path = tmp_path / f"{minutes}.flac"
-        media.ffmpeg("-f", "lavfi", "-i", f"sine=d=1:r=44100,apad=whole_dur={minutes * 60}", path)
+        media.ffmpeg("-f", "lavfi", "-i", f"sine=d=1:r=8000,apad=whole_dur={minutes * 60}", path)
         done = subprocess.run([sys.executable, "-c", script, path], check=True, capture_output=True, text=True)
         peaks.append([int(word) for word in done.stdout.split()])
-    assert np.subtract(peaks[1], peaks[0]).max() < 50_000  # KB
+    assert np.subtract(peaks[1], peaks[0]).max() < 40_000  # KB
 
 
 # Windows: arithmetic
 
 
+@settings(deadline=None)
 @given(
     blocks=st.lists(st.booleans(), max_size=40),
     rest=st.integers(0, 799),
@@ -204,10 +198,9 @@ def test_sound_of_a_video_is_read(tmp_path):
 # Clips
 
 
-def test_clips_are_the_samples_that_were_measured(recording):
+def test_clips_are_the_samples_that_were_measured(recording, whole):
     starts = [window.start_sample for window in audio.measure(recording, SETTINGS).windows]
     clips = [frames_of(clip) for clip in audio.cut(recording, SETTINGS, starts)]
-    whole = decode_whole(recording)
     assert [len(clip) for clip in clips] == [CLIP_FRAMES, CLIP_FRAMES]
     assert all(np.array_equal(clip, whole[s : s + CLIP_FRAMES]) for s, clip in zip(starts, clips, strict=True))
 
@@ -222,12 +215,11 @@ def test_clip_is_a_plain_wav_file_the_same_each_time(recording):
     assert [clip] == list(audio.cut(recording, SHORT, [7]))
 
 
+@settings(max_examples=20, deadline=None)
 @given(steps=st.lists(st.integers(0, 9_000), max_size=6))
-def test_any_ascending_starts_give_their_samples(recording, steps):
+def test_any_ascending_starts_give_their_samples(recording, whole, steps):
     starts = np.cumsum(steps).tolist()
-    settings = AudioSettings(clip_s=0.1)
-    clips = [frames_of(clip) for clip in audio.cut(recording, settings, starts)]
-    whole = decode_whole(recording)
+    clips = [frames_of(clip) for clip in audio.cut(recording, AudioSettings(clip_s=0.1), starts)]
     assert all(np.array_equal(clip, whole[s : s + 4_410]) for s, clip in zip(starts, clips, strict=True))
 
 
@@ -244,148 +236,5 @@ def test_recording_that_ends_before_its_clip_is_undecodable(recording):
         next(clips)
 
 
-# Decoder processes
-
-
-@pytest.fixture
-def starts_logged(tmp_path, monkeypatch) -> Path:
-    """Put a program that notes its process id in ffmpeg's place."""
-    log, program = tmp_path / "pids", tmp_path / "ffmpeg"
-    program.write_text(f'#!/bin/sh\necho $$ >> {log}\nexec {imageio_ffmpeg.get_ffmpeg_exe()} "$@"\n')
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
-    return log
-
-
-def test_measuring_starts_one_decoder(recording, starts_logged):
-    audio.measure(recording, SETTINGS)
-    assert len(starts_logged.read_text().split()) == 1
-
-
-def test_cutting_three_clips_starts_one_decoder(recording, starts_logged):
-    assert len(list(audio.cut(recording, SHORT, [0, 44_100, 441_000]))) == 3
-    assert len(starts_logged.read_text().split()) == 1
-
-
-def test_cutting_nothing_starts_none(recording, starts_logged):
-    assert list(audio.cut(recording, SHORT, [])) == []
-    assert not starts_logged.exists()
-
-
-def test_decoder_is_ended_when_its_clips_are_no_longer_wanted(recording, starts_logged):
-    clips = audio.cut(recording, SHORT, [0, 44_100])
-    next(clips)
-    clips.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(starts_logged.read_text()), 0)
-
-
-def test_decoder_that_hangs_is_ended(tmp_path, monkeypatch):
-    program = tmp_path / "ffmpeg"
-    program.write_text("#!/bin/sh\nexec sleep 3600\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
-    monkeypatch.setattr(decoder, "STALL_S", 0.2)
-    assert refusal(tmp_path / "x").detail == "the decoder gave nothing for 0.2 s"
-
-
-def test_decoder_that_says_much_does_not_block(tmp_path, recording, monkeypatch):
-    program = tmp_path / "ffmpeg"
-    real = imageio_ffmpeg.get_ffmpeg_exe()
-    program.write_text(f'#!/bin/sh\nhead -c 3000000 /dev/zero | tr "\\0" x >&2\nexec {real} "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
-    assert len(list(audio.cut(recording, SHORT, [0]))) == 1
-
-
 def test_decoder_version_names_every_tool():
     assert [word for word in ("ffmpeg", "librosa", "pyloudnorm", "soxr") if word not in audio.decoder_version()] == []
-
-
-# Refusals
-
-
-def test_recording_shorter_than_a_clip_is_too_short(tmp_path):
-    error = refusal(media.encode(tmp_path / "x.flac", media.sine(12.6)), SETTINGS)
-    assert (error.reason, error.detail) == ("too_short", "12.600 s; a clip has 30 s")
-
-
-def test_recording_over_the_limit_is_too_long(recording, monkeypatch):
-    monkeypatch.setattr(audio, "MAX_DURATION_S", 36)
-    error = refusal(recording)
-    assert (error.reason, error.detail) == ("too_long", "more than 0.01 hours")
-
-
-def test_video_without_sound_has_no_audio(tmp_path):
-    path = tmp_path / "x.mp4"
-    media.ffmpeg("-f", "lavfi", "-i", "testsrc=d=1:s=64x64", path)
-    assert refusal(path).reason == "no_audio"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"<!DOCTYPE html><html><body>404</body></html>" * 50,
-        np.random.default_rng(0).bytes(50_000),
-        b"RIFF\0\0\0\0WAVE",
-    ],
-    ids=["empty", "html", "garbage", "header"],
-)
-def test_what_is_no_recording_is_undecodable_and_its_path_stays_untold(tmp_path, content):
-    path = tmp_path / "blob"
-    path.write_bytes(content)
-    error = refusal(path)
-    assert error.reason == "undecodable_audio"
-    assert str(tmp_path) not in error.detail
-    assert "0x" not in error.detail  # an address differs from run to run
-
-
-@pytest.mark.parametrize(
-    "playlist",
-    [
-        "ffconcat version 1.0\nfile {name}\n",
-        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{name}\n#EXT-X-ENDLIST\n",
-        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{name}</BaseURL></MPD>',
-    ],
-    ids=["concat", "hls", "dash"],
-)
-@pytest.mark.parametrize("name", ["blob", "x.m3u8", "x.ffconcat", "x.mpd"])
-def test_playlist_is_refused_and_what_it_names_is_not_opened(tmp_path, recording, playlist, name):
-    path = tmp_path / name
-    path.write_text(playlist.format(name=os.path.relpath(recording, tmp_path)))
-    assert refusal(path).reason == "undecodable_audio"
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("x.m4a", ["-movflags", "+faststart"]),
-        ("x.m4a", []),
-        ("x.mp3", []),
-        ("x.flac", []),
-        ("x.mka", []),
-        ("x.wav", []),
-        ("x.aiff", []),
-    ],
-)
-def test_recording_that_was_cut_off_is_undecodable(tmp_path, name, options):
-    path = media.encode(tmp_path / name, media.noise(10), *options)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
-    assert refusal(path).reason == "undecodable_audio"
-
-
-@pytest.mark.parametrize("tail", [b"TAG" + bytes(125), b"\x12\x34\x56" * 500], ids=["tag", "junk"])
-def test_whole_recording_with_something_after_it_is_kept(tmp_path, tail):
-    path = media.encode(tmp_path / "x.mp3", media.noise(3))
-    path.write_bytes(path.read_bytes() + tail)
-    assert len(audio.measure(path, SHORT).windows) == 3
-
-
-def test_recording_with_many_damaged_packets_is_undecodable(tmp_path):
-    path = media.encode(tmp_path / "x.m4a", media.noise(10), "-movflags", "+faststart")
-    content, draws = bytearray(path.read_bytes()), np.random.default_rng(0)
-    for first in range(20_000, len(content), 1_000):
-        content[first : first + 40] = draws.bytes(len(content[first : first + 40]))
-    path.write_bytes(content)
-    assert refusal(path).reason == "undecodable_audio"

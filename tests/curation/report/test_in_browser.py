@@ -29,6 +29,18 @@ DECODED = """
 """
 
 
+SEEK = """
+(() => {
+  const audio = document.querySelector("audio");
+  audio.play = () => {};
+  const picture = document.querySelector(".spectrogram");
+  const box = picture.getBoundingClientRect();
+  picture.dispatchEvent(new MouseEvent("click", { clientX: box.left + 0.75 * box.width }));
+  return audio.currentTime / audio.duration;
+})()
+"""
+
+
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("seen")
@@ -87,12 +99,7 @@ def test_the_page_reads_without_javascript(tab: browser.Page, index: Path) -> No
 def test_a_click_on_a_spectrogram_seeks_there(tab: browser.Page, index: Path) -> None:
     tab.open(index)
     tab.evaluate(DECODED)
-    click = "new MouseEvent('click', { clientX: box.left + box.width * 0.75 })"
-    seek = f"const box = picture.getBoundingClientRect(); picture.dispatchEvent({click});"
-    seconds = tab.evaluate(
-        "(() => { const picture = document.querySelector('.spectrogram'); const audio = document.querySelector('audio');"
-        f"audio.play = () => {{}}; {seek} return audio.currentTime / audio.duration; }})()"
-    )
+    seconds = tab.evaluate(SEEK)
     assert seconds == pytest.approx(0.75, abs=0.05)
 
 

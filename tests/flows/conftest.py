@@ -1,0 +1,56 @@
+"""A folder of made media with rules for it, and one Prefect server for all tests of flows."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flows import settings
+from tests.curation.tables import FEATURES, GENRES, SUB_GENRES, write_rules
+from tests.media import encode, tune
+from tests.pictures import photo, saved
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a curator has: a folder and rules."""
+
+    folder: Path
+    rules: Path
+
+    @property
+    def source(self) -> str:
+        return f"folder:{self.folder}"
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Give six pictures and six recordings, three of each for one label, and one file that is neither."""
+    folder = tmp_path_factory.mktemp("collection") / "media"
+    folder.mkdir()
+    rows = []
+    for number in range(6):
+        genre, sub_genre, feature = (
+            (GENRES[1], SUB_GENRES[2], FEATURES[1]) if number < 3 else (GENRES[3], "Hum", FEATURES[2])
+        )
+        saved(folder / f"picture{number}.jpg", photo(90, 70, number))
+        rows.append({"file": f"picture{number}.jpg", "genre": genre})
+        encode(folder / f"music{number}.wav", tune(13.0, number))
+        rows.append({"file": f"music{number}.wav", "music_genre": sub_genre, "music_features": feature})
+    (folder / "page.jpg").write_text("<html>not a picture</html>")
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["file", "genre", "music_genre", "music_features"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return Collection(folder, write_rules(folder.parent / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    settings.quiet_prefect()
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180):
+        yield

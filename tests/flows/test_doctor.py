@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from flows import doctor
+from flows.doctor import Finding
+
+
+def by_name(home: Path) -> dict[str, Finding]:
+    return {finding.what: finding for finding in doctor.findings(home)}
+
+
+def test_this_machine_can_build(tmp_path: Path) -> None:
+    missing = [finding for finding in by_name(tmp_path / "new").values() if finding.required and not finding.fine]
+    assert missing == []
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_work_folder_below_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    finding = by_name(tmp_path / "file" / "home")["work folder"]
+    assert not finding.fine
+    assert "--home" in finding.advice
+
+
+def test_an_ffmpeg_without_chromaprint_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho '  E  s16le  PCM signed 16-bit little-endian'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+    finding = by_name(tmp_path)["ffmpeg with chromaprint and s16le"]
+    assert (finding.fine, finding.found) == (False, "lacks chromaprint")
+
+
+def test_an_ffmpeg_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "none"))
+    assert not by_name(tmp_path)["ffmpeg"].fine
+
+
+def test_a_package_of_another_version_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "2.1.0" if name == "sqlalchemy" else real(name))
+    finding = by_name(tmp_path)["sqlalchemy"]
+    assert not finding.fine
+    assert finding.required
+    assert "pip install 'sqlalchemy<2.1,>=2.0'" in finding.advice

@@ -1,0 +1,31 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from flows import settings
+from rules.errors import ConfigurationError
+
+
+def test_home_and_workers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ARTUNE_HOME", str(tmp_path / "here"))
+    monkeypatch.setenv("ARTUNE_WORKERS", "3")
+    assert settings.from_environment() == settings.Settings(tmp_path / "here", 3)
+
+
+def test_without_variables_the_home_is_in_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ARTUNE_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert settings.from_environment().home == tmp_path / "artune-home"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "", "1.5"])
+def test_a_wrong_number_of_workers_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ARTUNE_WORKERS", value)
+    with pytest.raises(ConfigurationError, match=re.escape(f"ARTUNE_WORKERS={value!r}: expected a whole number")):
+        settings.from_environment()
+
+
+def test_object_storage_is_refused_instead_of_written_to_a_folder_of_that_name() -> None:
+    with pytest.raises(ConfigurationError, match="s3://bucket.*expected a local folder"):
+        settings.local_folder("s3://bucket/prefix")

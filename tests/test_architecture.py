@@ -1,0 +1,77 @@
+"""The arrows of the house: rules <- curation <- training <- evaluation <- flows."""
+
+import ast
+import importlib.metadata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = ["rules", "curation", "training", "evaluation", "flows"]
+BESIDE = {
+    "pyproject.toml",
+    "README.md",
+    "dataset_card.md",
+    "tests",
+    "LICENSE",
+    "NOTICE",
+    "Makefile",
+    "constraints.txt",
+    "benchmarks",
+    *FLOORS,
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield (node.module or "").partition(".")[0]
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_imports_go_one_way(package: str) -> None:
+    above = set(FLOORS[FLOORS.index(package) + 1 :])
+    found = {path.relative_to(ROOT): above.intersection(imports(path)) for path in modules(package)}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize("package", FLOORS[:-1])
+def test_only_flows_knows_prefect(package: str) -> None:
+    assert [path for path in modules(package) if "prefect" in set(imports(path))] == []
+
+
+def reads_environment(path: Path) -> bool:
+    names = {node.attr for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute)}
+    return bool(names & {"environ", "getenv", "environb"})
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_only_settings_reads_the_environment(package: str) -> None:
+    readers = [path.relative_to(ROOT) for path in modules(package) if reads_environment(path)]
+    assert readers == ([Path("flows/settings.py")] if package == "flows" else [])
+
+
+def test_the_top_level_is_what_the_readme_maps() -> None:
+    tracked = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    built = {"demo", "artune-home", "dist"}
+    assert {name for name in tracked - built if not name.endswith(".egg-info")} == BESIDE
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_nobody_else_installs_our_packages(package: str) -> None:
+    # Plain names like `rules` could be overwritten by another distribution without a word.
+    # An editable installation lists no packages at all.
+    assert set(importlib.metadata.packages_distributions().get(package, [])) <= {"artune"}
+
+
+def test_the_readme_maps_every_folder() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in FLOORS if f"\n{name}/" not in text] == []
