@@ -102,7 +102,7 @@ def build(home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each) -> 
     each(collect.collect_batch, listing.batches, "collect")
     items = collect.current_items(home, listing)
     if is_current(home, items, rule_set):
-        home.sweep()
+        tidy(home)
         return None
     parent = latest(home)
     _check_labels(parent, rule_set)
@@ -141,6 +141,13 @@ def _check_labels(parent: Release | None, rule_set: RuleSet) -> None:
         )
 
 
+def tidy(home: Home) -> None:
+    """Remove what killed builds left behind: temporary files, and the working folders of releases that exist."""
+    home.sweep()
+    for number in numbers(home):
+        shutil.rmtree(home.root / "releases" / f"{number}.work", ignore_errors=True)
+
+
 class _Builder:
     """One build of one release."""
 
@@ -161,22 +168,25 @@ class _Builder:
         self._write_plain(pairs)
         self.each(self._finish, [self.folder], "report")
         release = self._commit(pairs)
-        shutil.rmtree(self.work, ignore_errors=True)
-        self.home.sweep()
+        tidy(self.home)
         return release
 
     def _claim(self) -> None:
         """Take the number of the release for these inputs, or go on with a build that took it for the same."""
         path = self.home.root / "releases" / f"{self.number}.claim"
         mine = digest([self.inputs, self.parent.manifest["inputs"] if self.parent else None])
-        if create_exclusively(path, f"{mine}\n".encode()):
-            for folder in (self.folder, self.work):  # left by a claim that somebody removed
-                shutil.rmtree(folder, ignore_errors=True)
-        elif (theirs := path.read_text().strip()) != mine:
+        create_exclusively(path, mine.encode())
+        if (theirs := path.read_text()) != mine:
             raise ConfigurationError(
                 f"release {self.number} is claimed by a build of other inputs ({theirs[:12]}, not {mine[:12]}). "
                 f"Let it end or run it again with its own sources and rules; to give it up, remove {path}"
             )
+        marker = self.work / "claim"
+        if not marker.exists() or marker.read_text() != mine:  # what lies there was made for a claim that is no more
+            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.work, ignore_errors=True)
+            with self.home.replacing(marker) as temporary:
+                temporary.write_text(mine)
 
     def _memory(self) -> Memory:
         if self.parent is None:

@@ -29,11 +29,6 @@ T = TypeVar("T")
 IN_FLIGHT = 200  # futures at once: a scheduler should not hold a task for every batch of a large build
 ARTIFACT_STEPS = 20  # a progress artifact is a call to the server, so not one for every batch
 
-for name in ("flows", "curation", "rules"):
-    # Prefect attaches handlers to these loggers, but without a level they stay silent.
-    logging.getLogger(name).setLevel(logging.INFO)
-
-
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Say whether another try makes sense: only where the world was busy."""
     return isinstance(state.result(raise_on_failure=False), TransientError)
@@ -82,6 +77,9 @@ def build_release(home: Path, sources: list[str], rules_name: str) -> int | None
     Returns:
         the number of the new release; None if the last one is made from the same inputs.
     """
+    for name in ("flows", "curation", "rules"):
+        # Prefect attaches handlers to these loggers, but without a level they stay silent.
+        logging.getLogger(name).setLevel(logging.INFO)
     rule_set = rules.load(rules_name)
     with bars(Console(stderr=True)) as shown:
         release = releases.build(Home(home), sources, rule_set, in_prefect(shown))

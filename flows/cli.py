@@ -71,6 +71,7 @@ def build(source: SourceOption = None, rules_name: RulesOption = "museart18", ho
     if not listing.batches:
         items = collect.current_items(place, listing)
         if releases.is_current(place, items, rule_set):
+            releases.tidy(place)
             last = releases.latest(place)
             console.print(f"Nothing to do: release {last.number if last else 0} has the same items, rules and tools.")
             return

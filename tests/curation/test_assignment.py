@@ -69,7 +69,7 @@ def test_label_with_three_groups_on_each_side_is_in_all_splits(images, music, cl
 
 
 @SLOW
-@given(pictures(twins=2), recordings())
+@given(pictures(), recordings())
 def test_no_two_of_a_cluster_are_released(pictures, recordings):
     items = [*pictures, *recordings]
     looks, sounds, blobs = defaultdict(list), defaultdict(list), defaultdict(list)
