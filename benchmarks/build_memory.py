@@ -68,10 +68,8 @@ def main() -> None:
             make_collection(folder, pictures)
             command = [sys.executable, "-m", "benchmarks.build_memory", "--build", str(folder), f"{folder}-home"]
             pairs, peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-            peaks.append(float(own))
-            print(
-                f"{pictures:6,} pictures: {pairs} pairs, peak {float(own):,.0f} MB, a decoder {float(decoder):,.0f} MB"
-            )
+            peaks.append(float(peak))
+            print(f"{pictures:6,} pictures: {pairs} pairs, peak {float(peak):,.0f} MB")
     print(f"ratio {peaks[1] / peaks[0]:.2f}")
 
 
