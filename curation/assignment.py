@@ -1,7 +1,7 @@
 """Labels, splits and partners of everything: a pure function of items, measurements, rules and the parent release."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -53,26 +53,20 @@ def assign(
 
 def _reject_rest(pool: Pool, chosen: Chosen, pairs: list[Pair], rejections: Rejections) -> None:
     """Say of everything eligible that is in no pair why it is not."""
+    counts = Counter(found.label for found in pairs)
+    full = {x.name: f"{x.name} has {counts[x.name]} pairs of at most {x.size}" for x in pool.rule_set.labels}
     used = {found.image for found in pairs}
     wanted = {row: label for label, rows in chosen.images.items() for row in rows}
     for row, item in enumerate(pool.images.items.to_pylist()):
         if row not in used and row in wanted:
             rejections.add("image", "no_partner", item, detail=f"no clip of {wanted[row]} is free in its split")
         elif row not in used:
-            labels = labels_of(pool.images.fitting, row)
-            rejections.add("image", "class_full", item, detail=_full(pool, labels, pairs))
-    _reject_clips(pool, chosen, pairs, rejections)
+            detail = "; ".join(full[label] for label in labels_of(pool.images.fitting, row))
+            rejections.add("image", "class_full", item, detail=detail)
+    _reject_clips(pool, chosen, {found.clip for found in pairs}, full, rejections)
 
 
-def _full(pool: Pool, labels: Sequence[str], pairs: list[Pair]) -> str:
-    """Say how many pairs each label has, of how many that it may have."""
-    sizes = {label.name: label.size for label in pool.rule_set.labels}
-    counts = Counter(found.label for found in pairs)
-    return "; ".join(f"{label} has {counts[label]} pairs of at most {sizes[label]}" for label in labels)
-
-
-def _reject_clips(pool: Pool, chosen: Chosen, pairs: list[Pair], rejections: Rejections) -> None:
-    used = {found.clip for found in pairs}
+def _reject_clips(pool: Pool, chosen: Chosen, used: set[int], full: Mapping[str, str], rejections: Rejections) -> None:
     items = pool.music.items.to_pylist()
     limits = {(x.name, genre): limit for x in pool.rule_set.labels for genre, limit in x.music.sub_genres.items()}
     taken = Counter(chosen.quotas[pool.clips[at].recording] for at in used)
@@ -86,7 +80,7 @@ def _reject_clips(pool: Pool, chosen: Chosen, pairs: list[Pair], rejections: Rej
         elif taken[quota] >= limits[quota]:
             reason, detail = "quota_full", f"{label} takes {limits[quota]} clips of {sub_genre}"
         else:
-            reason, detail = "class_full", _full(pool, [label], pairs)
+            reason, detail = "class_full", full[label]
         rejections.add("clip", reason, items[clip.recording], start_sample=clip.start_sample, detail=detail)
     kept = {pool.clips[at].recording for at in used}
     for row, item in enumerate(items):

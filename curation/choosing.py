@@ -186,13 +186,22 @@ def _choose_images(pool: Pool, kept: Kept, plan: Plan) -> dict[str, list[int]]:
 
 
 def _choose_clips(pool: Pool, kept: Kept, plan: Plan, quotas: list[Quota]) -> dict[str, list[int]]:
-    """List the clips of each label: every recording gives its first before any gives its second."""
+    """List the clips of each label: those of kept pairs, those released before, then new ones.
+
+    Every recording gives its first new clip before any gives its second.
+    """
     stays = {pair.clip for pair in kept.pairs}
+    recordings: list[str] = pool.music.items["sha256"].to_pylist()
+    before = (pool.memory.clips.get((recordings[clip.recording], clip.start_sample)) for clip in pool.clips)
+    is_new = [
+        not (row and row["pair_id"] and clip.recording in kept.quotas)
+        for clip, row in zip(pool.clips, before, strict=True)
+    ]
     by_quota: dict[Quota, list[int]] = defaultdict(list)
     for at, clip in enumerate(pool.clips):
         by_quota[quotas[clip.recording]].append(at)
     chosen: dict[str, list[int]] = {label.name: [] for label in pool.rule_set.labels}
     for quota, rows in sorted(by_quota.items()):
-        rows.sort(key=lambda at: (at not in stays, pool.clips[at].rank, int(pool.clip_order[at]), at))
+        rows.sort(key=lambda at: (at not in stays, is_new[at], pool.clips[at].rank, int(pool.clip_order[at]), at))
         chosen[quota[0]] += rows[: plan.clips.get(quota, 0)]
-    return chosen
+    return {label: sorted(rows, key=lambda at: (at not in stays, is_new[at])) for label, rows in chosen.items()}

@@ -99,6 +99,9 @@ def drop_details(
         if work is not None and details[row] and duplicates.kept_by[row] < 0 and work in whole:
             duplicates.kept_by[row] = whole[work]
             duplicates.reason[row] = "detail"
+    twins = np.flatnonzero(duplicates.kept_by >= 0)
+    further = duplicates.kept_by[duplicates.kept_by[twins]]  # the twin of a detail names what the detail gave way to
+    duplicates.kept_by[twins] = np.where(further >= 0, further, duplicates.kept_by[twins])
 
 
 def group_names(component: npt.NDArray[np.int64], sha256s: Sequence[str], earlier: Sequence[str | None]) -> list[str]:

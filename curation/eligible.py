@@ -1,6 +1,6 @@
 """From items and measurements to what may be paired: duplicates dropped, groups joined, labels that fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,16 +86,18 @@ def eligible(
     items, own = items.filter(own["reason"].is_null()), own.filter(own["reason"].is_null())
 
     universe = _universe(modality, items, own, measured, memory)
-    rank = _rank(modality, items, own, memory)
+    groups, splits, leaks = _groups(universe, memory.known(modality))
+    rank = _rank(modality, items, own, memory, leaks)
     exact, similar = universe.within(universe.exact), universe.within(universe.similar)
     found = duplicates.keep_one(exact, similar, universe.reason, rank)
     details = [tagging.is_detail(title) for title in items["title"].to_pylist()]
-    duplicates.drop_details(found, universe.works[: len(items)], details, rank)
+    works = [None if row in leaks else work for row, work in enumerate(universe.works[: len(items)])]
+    duplicates.drop_details(found, works, details, rank)
+    found.kept_by[list(leaks)] = -1  # a leak is said to be one, whatever else it is
     for row in np.flatnonzero(found.kept_by >= 0).tolist():
         stays = items["source_id"][int(found.kept_by[row])].as_py()
         rejections.add(unit, found.reason[row] or "", items.slice(row, 1).to_pylist()[0], kept_source_id=stays)
 
-    groups, splits, leaks = _groups(universe, memory.known(modality))
     fitting = tagging.fitting(items, rule_set, modality)
     kept = np.zeros(len(items), dtype=bool)
     for row in np.flatnonzero(found.kept_by < 0).tolist():
@@ -158,8 +160,10 @@ def _placed(edges: Edges, place: npt.NDArray[np.int64]) -> Edges:
     return [(int(place[a]), int(place[b])) for a, b in edges]
 
 
-def _rank(modality: str, items: pa.Table, own: pa.Table, memory: Memory) -> list[tuple[object, ...]]:
-    """Order duplicates: a released one first, else the largest, ties by sha256."""
+def _rank(
+    modality: str, items: pa.Table, own: pa.Table, memory: Memory, leaks: Container[int]
+) -> list[tuple[object, ...]]:
+    """Order duplicates: a released one first, else the largest, ties by sha256; leaks last, for none of them stays."""
     if modality == "image":
         size = pc.multiply(own["width_px"].cast(pa.int64()), own["height_px"].cast(pa.int64())).to_pylist()
     else:
@@ -167,7 +171,10 @@ def _rank(modality: str, items: pa.Table, own: pa.Table, memory: Memory) -> list
     released = memory.released(modality)
     columns = (items["sha256"], items["source"], items["source_id"])
     keys = zip(size, *(column.to_pylist() for column in columns), strict=True)
-    return [(sha256 not in released, -largest, sha256, *name) for largest, sha256, *name in keys]
+    return [
+        (row in leaks, sha256 not in released, -largest, sha256, *name)
+        for row, (largest, sha256, *name) in enumerate(keys)
+    ]
 
 
 def _groups(

@@ -50,17 +50,17 @@ def pair(pool: Pool, kept: Kept, chosen: Chosen, splits: Splits) -> list[Pair]:
             free = [r for r in chosen.images[label] if r not in images and splits.images[pool.image_group(r)] == split]
             alone = [a for a in chosen.clips[label] if a not in clips and splits.music[pool.clip_group(a)] == split]
             pairs += [Pair(row, at, label, split) for row, at in zip(free, alone, strict=False)]
-    return pairs + list(_second_choice(pool, chosen, splits, pairs))
+    return pairs + list(_second_choice(pool, kept, chosen, splits, pairs))
 
 
-def _second_choice(pool: Pool, chosen: Chosen, splits: Splits, pairs: list[Pair]) -> Iterator[Pair]:
+def _second_choice(pool: Pool, kept: Kept, chosen: Chosen, splits: Splits, pairs: list[Pair]) -> Iterator[Pair]:
     """Pair what is alone with a spare of the other side, as far as sizes and quotas allow."""
     images, clips = {pair.image for pair in pairs}, {pair.clip for pair in pairs}
     used = Counter(chosen.quotas[pool.clips[at].recording] for at in clips)
     limits = {(x.name, genre): limit for x in pool.rule_set.labels for genre, limit in x.music.sub_genres.items()}
     for label in chosen.images:
         alone = [at for at in chosen.clips[label] if at not in clips]
-        spare = _spare_images(pool, label, images) if alone else []
+        spare = _spare_images(pool, kept, label, images) if alone else []
         for at in alone:
             split = splits.music[pool.clip_group(at)]
             row = next((r for r in spare if splits.images.get(pool.image_group(r), split) == split), None)
@@ -90,9 +90,11 @@ def _quota(pool: Pool, chosen: Chosen, clip: int) -> Quota:
     return chosen.quotas[pool.clips[clip].recording]
 
 
-def _spare_images(pool: Pool, label: str, used: set[int]) -> list[int]:
+def _spare_images(pool: Pool, kept: Kept, label: str, used: set[int]) -> list[int]:
+    """Return the unused images that fit a label, without those that an earlier release gave another."""
     order = np.argsort(pool.image_order, kind="stable").tolist()
-    return [row for row in order if row not in used and label in labels_of(pool.images.fitting, row)]
+    free = (row for row in order if row not in used and kept.images.get(row, label) == label)
+    return [row for row in free if label in labels_of(pool.images.fitting, row)]
 
 
 def _spare_clips(pool: Pool, label: str, used: set[int], quotas: list[Quota]) -> list[int]:

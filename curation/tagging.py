@@ -49,7 +49,7 @@ def fitting(items: pa.Table, rule_set: RuleSet, modality: str) -> Fitting:
     is_image = modality == "image"
     fit = engine.image_fits if is_image else engine.recording_fits
     miss = engine.image_near_misses if is_image else engine.recording_near_misses
-    encoded = _combinations(items).dictionary_encode()
+    encoded = _combinations(items, rule_set).dictionary_encode()
     fits, near_misses, features = [], [], []
     for combination in encoded.dictionary.to_pylist():
         raw, year = _parse(combination)
@@ -61,16 +61,29 @@ def fitting(items: pa.Table, rule_set: RuleSet, modality: str) -> Fitting:
     return Fitting(index, fits, near_misses, features)
 
 
-def _combinations(items: pa.Table) -> pa.Array:
-    """Write each row's tags and year as one string, without a Python object per row."""
+def _combinations(items: pa.Table, rule_set: RuleSet) -> pa.Array:
+    """Write each row's tags and year as one string, without a Python object per row.
+
+    Years that say the same words count as one, so that there are few combinations.
+    """
     tags = items["tags"].combine_chunks()
     if isinstance(tags, pa.ChunkedArray):  # combine_chunks of an empty column
         tags = pa.concat_arrays(tags.chunks) if tags.num_chunks else pa.array([], tags.type)
     flat = tags.flatten()
     joined = pc.binary_join_element_wise(flat.field("kind"), flat.field("value"), _KIND)
     lists = pa.ListArray.from_arrays(_offsets(tags), joined)
-    year = pc.fill_null(pc.cast(items["year"].combine_chunks(), pa.string()), "")
-    return pc.binary_join_element_wise(pc.fill_null(pc.binary_join(lists, _TAG), ""), year, _YEAR)
+    years = pc.fill_null(pc.cast(_first_alike(items["year"], rule_set), pa.string()), "")
+    return pc.binary_join_element_wise(pc.fill_null(pc.binary_join(lists, _TAG), ""), years, _YEAR)
+
+
+def _first_alike(years: pa.ChunkedArray, rule_set: RuleSet) -> pa.Array:
+    """Return for each year the first of those that say the same words; null where it says none."""
+    bounds = np.unique([bound for *_, first, last in rule_set.spans for bound in (first, last + 1)])
+    if not len(bounds):
+        return pa.nulls(len(years), pa.int64())
+    numbers = pc.fill_null(years.cast(pa.int64()), int(bounds[0]) - 1).to_numpy()
+    place = np.searchsorted(bounds, numbers, side="right") - 1
+    return pa.array(bounds[place], pa.int64(), mask=place < 0)
 
 
 def _offsets(lists: pa.ListArray) -> pa.Array:

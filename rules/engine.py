@@ -12,6 +12,7 @@ from rules.spelling import fold
 VERSION = 1  # raise it when the same rule set and tags give another result
 
 SOURCE = "source"
+YEAR = "year"
 _SHOWN = {"sub_genre": "sub-genre", "music_feature": "music feature"}
 
 
@@ -64,7 +65,7 @@ def canonical_tags(rule_set: RuleSet, raw: Iterable[tuple[str, str]], year: int 
         said = {kind for kind, name in found if name in rule_set.vocabulary.get(kind, ())}  # type: ignore[call-overload]
         for kind, name, first, last in rule_set.spans:
             if kind not in said and first <= year <= last:
-                found[kind, name] = Tag(kind, name, f"year {year}")
+                found[kind, name] = Tag(kind, name, YEAR)
         _add_implied(rule_set, found)
     places = {kind: place for place, kind in enumerate(KINDS)}
     return tuple(sorted(found.values(), key=lambda tag: (places.get(tag.kind, len(places)), tag.kind, tag.value)))
