@@ -29,7 +29,6 @@ from tests.curation.tables import (
     tiny_rules,
 )
 
-
 ROOMY = (6, 9, 4, 3)  # five songs have room among the faces
 
 
