@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from curation.balance import Quota
-from curation.choosing import Chosen, Pair, Pool, choose, kept_of, pool_of
+from curation.choosing import Chosen, Kept, Pair, Pool, choose, kept_of, pool_of
 from curation.clips import usable_clips
 from curation.eligible import Rejections, eligible, labels_of, refused
 from curation.memory import Memory
@@ -46,31 +46,37 @@ def assign(
     chosen = choose(pool, kept)
     splits = split_groups(pool, chosen)
     pairs = pair(pool, kept, chosen, splits)
-    _reject_rest(pool, chosen, pairs, rejections)
+    _reject_rest(pool, kept, chosen, pairs, rejections)
     candidates = pa.concat_tables([images.candidates, music.candidates])
     return Assignment(pool, pairs, chosen.quotas, splits, rejections.table(), candidates)
 
 
-def _reject_rest(pool: Pool, chosen: Chosen, pairs: list[Pair], rejections: Rejections) -> None:
+def _reject_rest(pool: Pool, kept: Kept, chosen: Chosen, pairs: list[Pair], rejections: Rejections) -> None:
     """Say of everything eligible that is in no pair why it is not."""
     counts = Counter(found.label for found in pairs)
+    open_labels = {label.name for label in pool.rule_set.labels if counts[label.name] < label.size}
     full = {x.name: f"{x.name} has {counts[x.name]} pairs of at most {x.size}" for x in pool.rule_set.labels}
     used = {found.image for found in pairs}
-    wanted = {row: label for label, rows in chosen.images.items() for row in rows}
+    # What was released and lost its partner is wanted, even where the other side leaves too little to plan for it.
+    wanted = {row: label for row, label in kept.images.items() if label in open_labels}
+    wanted |= {row: label for label, rows in chosen.images.items() for row in rows}
     for row, item in enumerate(pool.images.items.to_pylist()):
         if row not in used and row in wanted:
             rejections.add("image", "no_partner", item, detail=f"no clip of {wanted[row]} is free in its split")
         elif row not in used:
             detail = "; ".join(full[label] for label in labels_of(pool.images.fitting, row))
             rejections.add("image", "class_full", item, detail=detail)
-    _reject_clips(pool, chosen, {found.clip for found in pairs}, full, rejections)
+    clips = {at for at in kept.clips if chosen.quotas[pool.clips[at].recording][0] in open_labels}
+    clips.update(at for rows in chosen.clips.values() for at in rows)
+    _reject_clips(pool, chosen, {found.clip for found in pairs}, clips, full, rejections)
 
 
-def _reject_clips(pool: Pool, chosen: Chosen, used: set[int], full: Mapping[str, str], rejections: Rejections) -> None:
+def _reject_clips(
+    pool: Pool, chosen: Chosen, used: set[int], wanted: set[int], full: Mapping[str, str], rejections: Rejections
+) -> None:
     items = pool.music.items.to_pylist()
-    limits = {(x.name, genre): limit for x in pool.rule_set.labels for genre, limit in x.music.sub_genres.items()}
+    limits = pool.rule_set.quotas
     taken = Counter(chosen.quotas[pool.clips[at].recording] for at in used)
-    wanted = {at for rows in chosen.clips.values() for at in rows}
     for at, clip in enumerate(pool.clips):
         label, sub_genre = quota = chosen.quotas[clip.recording]
         if at in used:

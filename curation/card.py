@@ -64,7 +64,8 @@ def prose() -> str:
 def escaped(text: str | None) -> str:
     """Return text from outside as Markdown that shows just that text, on one line."""
     plain = " ".join((text or "").split())
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$-])", r"\\\1", plain)
+    marked = re.sub(r"([\\`*_{}\[\]<>|~&$]|^[#+-])", r"\\\1", plain)
+    return re.sub(r"(?i)(?<=:)//|(?<=www)\.|(?<=.)@", r"\\\g<0>", marked)  # a bare address would become a link
 
 
 def _read_pairs(folder: Path, rule_set: RuleSet) -> pa.Table:

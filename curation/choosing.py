@@ -80,11 +80,13 @@ class Kept:
         pairs: pairs whose two sides are here and keep their label.
         images: label of every image that keeps it, by row.
         quotas: label and sub-genre of every recording that keeps them, by row.
+        clips: indices of the parent's clips whose recording keeps its label.
     """
 
     pairs: list[Pair]
     images: dict[int, str]
     quotas: dict[int, Quota]
+    clips: set[int]
 
 
 def kept_of(pool: Pool) -> Kept:
@@ -104,10 +106,12 @@ def kept_of(pool: Pool) -> Kept:
             quotas[row] = held[0] if held[0] in same else same[0]
     partner = {row["pair_id"]: row for row in pool.memory.images.values() if row["pair_id"]}
     stay: dict[str, list[tuple[int, int, Pair]]] = defaultdict(list)
+    clips = set()
     for at, clip in enumerate(pool.clips):
         before = pool.memory.clips.get((recordings[clip.recording], clip.start_sample))
         if not before or not before["pair_id"] or clip.recording not in quotas:
             continue
+        clips.add(at)
         other, label = partner[before["pair_id"]], quotas[clip.recording][0]
         image = image_rows.get(other["sha256"])
         if image is not None and images.get(image) == label:
@@ -115,7 +119,7 @@ def kept_of(pool: Pool) -> Kept:
             stay[label].append((age, int(pool.clip_order[at]), Pair(image, at, label, before["split"])))
     sizes = {label.name: label.size for label in pool.rule_set.labels}
     pairs = [pair for label in stay for *_, pair in sorted(stay[label], key=lambda p: p[:2])[: sizes[label]]]
-    return Kept(pairs, images, quotas)
+    return Kept(pairs, images, quotas, clips)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +195,15 @@ def _choose_clips(pool: Pool, kept: Kept, plan: Plan, quotas: list[Quota]) -> di
     Every recording gives its first new clip before any gives its second.
     """
     stays = {pair.clip for pair in kept.pairs}
-    recordings: list[str] = pool.music.items["sha256"].to_pylist()
-    before = (pool.memory.clips.get((recordings[clip.recording], clip.start_sample)) for clip in pool.clips)
-    is_new = [
-        not (row and row["pair_id"] and clip.recording in kept.quotas)
-        for clip, row in zip(pool.clips, before, strict=True)
-    ]
     by_quota: dict[Quota, list[int]] = defaultdict(list)
     for at, clip in enumerate(pool.clips):
         by_quota[quotas[clip.recording]].append(at)
     chosen: dict[str, list[int]] = {label.name: [] for label in pool.rule_set.labels}
     for quota, rows in sorted(by_quota.items()):
-        rows.sort(key=lambda at: (at not in stays, is_new[at], pool.clips[at].rank, int(pool.clip_order[at]), at))
+        rows.sort(
+            key=lambda at: (at not in stays, at not in kept.clips, pool.clips[at].rank, int(pool.clip_order[at]), at)
+        )
         chosen[quota[0]] += rows[: plan.clips.get(quota, 0)]
-    return {label: sorted(rows, key=lambda at: (at not in stays, is_new[at])) for label, rows in chosen.items()}
+    return {
+        label: sorted(rows, key=lambda at: (at not in stays, at not in kept.clips)) for label, rows in chosen.items()
+    }

@@ -30,23 +30,25 @@ class Clip:
 
 
 def usable_clips(music: Side, rule_set: RuleSet, memory: Memory, rejections: Rejections) -> list[Clip]:
-    """Choose the clips of every recording; the others become rejections, each with its reason."""
+    """Choose the clips of every recording; the others become rejections, each with its reason.
+
+    Released clips come first and keep their start, whatever today's parameters would cut; a stricter limit holds for
+    them too, and a smaller cap drops the latest.
+    """
     earlier = _measures_of_released(memory)
     clips = []
-    for recording, (item, windows) in enumerate(
-        zip(music.items.to_pylist(), music.measured["windows"].to_pylist(), strict=True)
-    ):
-        released = [
-            row["start_sample"] for row in memory.recordings.get(item["sha256"], []) if row["pair_id"] is not None
-        ]
+    rows = zip(music.items.to_pylist(), music.measured["windows"].to_pylist(), strict=True)
+    for recording, (item, windows) in enumerate(rows):
+        held = [row for row in memory.recordings.get(item["sha256"], []) if row["pair_id"] is not None]
+        held.sort(key=lambda row: (row["release"], row["start_sample"]))
+        starts = [row["start_sample"] for row in held]
         known = {window["start_sample"]: window for window in windows}
-        found = [known.get(start) or earlier[item["sha256"], start] for start in sorted(released)]
-        found += _spread(
-            _new_windows(windows, released, item, rule_set, rejections), item, rule_set, len(found), rejections
-        )
-        for rank, window in enumerate(found):
-            measures = {name: window[name] for name in MEASURES}
-            clips.append(Clip(recording, window["start_sample"], rank, measures))
+        released = [known.get(start) or earlier[item["sha256"], start] for start in starts]
+        fresh = _beside(windows, starts, rule_set)
+        released, fresh = (_sound(part, item, rule_set, rejections) for part in (released, fresh))
+        chosen = _capped(released, fresh, item, rule_set, rejections)
+        for rank, window in enumerate(chosen):
+            clips.append(Clip(recording, window["start_sample"], rank, {name: window[name] for name in MEASURES}))
     return clips
 
 
@@ -60,38 +62,48 @@ def _measures_of_released(memory: Memory) -> dict[tuple[str, int], dict[str, Any
     }
 
 
-def _new_windows(
-    windows: list[dict[str, Any]], released: list[int], item: dict[str, Any], rule_set: RuleSet, rejections: Rejections
+def _beside(windows: list[dict[str, Any]], released: list[int], rule_set: RuleSet) -> list[dict[str, Any]]:
+    """Return the windows that share no sound with a released clip."""
+    frames = round(rule_set.audio.clip_s * rule_set.audio.sample_rate_hz)
+    return [w for w in windows if all(abs(w["start_sample"] - start) >= frames for start in released)]
+
+
+def _sound(
+    windows: list[dict[str, Any]], item: dict[str, Any], rule_set: RuleSet, rejections: Rejections
 ) -> list[dict[str, Any]]:
-    """Return the windows that can be used beside the released clips of the recording."""
+    """Return the windows with enough sound that is not clipped."""
     audio = rule_set.audio
-    frames = round(audio.clip_s * audio.sample_rate_hz)
     fine = []
     for window in windows:
-        start = window["start_sample"]
-        if any(abs(start - other) < frames for other in released):
-            continue  # it is a released clip, or shares sound with one
-        if window["silence_share"] > audio.max_silence_share:
-            detail = f"{window['silence_share']:.0%} of it is silent, at most {audio.max_silence_share:.0%} may be"
-            rejections.add("clip", "silent", item, start_sample=start, detail=detail)
-        elif window["clipped_share"] > audio.max_clipped_share:
-            detail = f"{window['clipped_share']:.1%} of its samples are clipped, at most {audio.max_clipped_share:.1%}"
-            rejections.add("clip", "clipped", item, start_sample=start, detail=detail)
+        silent, clipped = window["silence_share"], window.get("clipped_share", 0.0)
+        if silent > audio.max_silence_share:
+            reason, detail = "silent", f"{silent:.0%} of it is silent, at most {audio.max_silence_share:.0%} may be"
+        elif clipped > audio.max_clipped_share:
+            reason, detail = "clipped", f"{clipped:.1%} of it is clipped, at most {audio.max_clipped_share:.1%} may be"
         else:
             fine.append(window)
+            continue
+        rejections.add("clip", reason, item, start_sample=window["start_sample"], detail=detail)
     return fine
 
 
-def _spread(
-    windows: list[dict[str, Any]], item: dict[str, Any], rule_set: RuleSet, used: int, rejections: Rejections
+def _capped(
+    released: list[dict[str, Any]],
+    fresh: list[dict[str, Any]],
+    item: dict[str, Any],
+    rule_set: RuleSet,
+    rejections: Rejections,
 ) -> list[dict[str, Any]]:
-    """Keep as many windows as the cap leaves room for, evenly over the recording."""
-    room = max(0, rule_set.audio.max_clips_per_recording - used)
-    if len(windows) <= room:
-        return windows
-    kept = set(np.linspace(0, len(windows) - 1, room).round().astype(int).tolist())
-    for at, window in enumerate(windows):
-        if at not in kept:
-            detail = f"at most {rule_set.audio.max_clips_per_recording} clips of a recording"
+    """Keep as many windows as the cap allows: the released ones in their order, then new ones spread evenly."""
+    cap = rule_set.audio.max_clips_per_recording
+    room = max(0, cap - len(released))
+    spread = list(range(len(fresh)))
+    if len(fresh) > room:
+        spread = sorted(set(np.linspace(0, len(fresh) - 1, room).round().astype(int).tolist()))
+    kept = released[:cap] + [fresh[place] for place in spread]
+    starts = {window["start_sample"] for window in kept}
+    for window in released + fresh:
+        if window["start_sample"] not in starts:
+            detail = f"at most {cap} clips of a recording"
             rejections.add("clip", "clip_cap", item, start_sample=window["start_sample"], detail=detail)
-    return [windows[at] for at in sorted(kept)]
+    return kept

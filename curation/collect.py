@@ -1,7 +1,9 @@
 """From a source's listing to rows of items and blobs: reads only what is new, and loses nothing."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,22 +15,30 @@ from curation.errors import ItemError, attempt
 from curation.schemas import ITEMS
 from curation.sources import Entry
 from curation.store import Home, digest, read_tables
+from rules.errors import ConfigurationError
 
+VERSION = 1  # raise it when a file that was refused would pass now, or the reverse
 MAX_IMAGE_BYTES = 256 << 20  # a scan of 100 megapixels as TIFF; larger is a mistake or an attack
 MAX_RECORDING_BYTES = 4 << 30  # four hours of stereo WAV at 44.1 kHz are 2.5 GB
 HEAD_BYTES = 512
+CHUNK_BYTES = 1 << 20
 # The file may be readable tomorrow although nothing that its version tells has changed.
-WORTH_ANOTHER_TRY = ("unreadable",)
+WORTH_ANOTHER_TRY: set[str | None] = {"unreadable"}
 VERSION_KEY = ["source", "source_id", "version"]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Entries of one source that no items table holds yet."""
+    """Entries of one source to fetch.
+
+    Attributes:
+        again: they were tried before in the state that they are in.
+    """
 
     home: Home
     source: str
     entries: Sequence[Entry]
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,7 @@ class Listing:
 
     Attributes:
         versions: source, source_id and version of every entry, one row each.
-        batches: the entries that are new.
+        batches: the entries that are new, and those that may be readable now.
     """
 
     versions: pa.Table
@@ -54,30 +64,43 @@ def list_sources(home: Home, named: Sequence[str]) -> Listing:
     """List every source and find what is new in it; reads no media.
 
     Raises:
-        ConfigurationError: a source or its location cannot be used.
+        ConfigurationError: a source or its location cannot be used, or a source is named with two locations.
     """
     versions: list[tuple[str, str, str]] = []
     batches: list[Batch] = []
-    for source in dict.fromkeys(named):
-        name, location = split_location(source)
+    locations: dict[str, str] = {}
+    for name, location in map(split_location, named):
+        if locations.setdefault(name, location) != location:
+            # An item's name is its source and id: two folders would give two items one name.
+            first = locations[name]
+            raise ConfigurationError(f"{name}:{location}: {name} is {name}:{first} already; put both below one folder")
+    for name, location in locations.items():
         known = _known_versions(home, name)
-        new = []
+        new, again = [], []
         for entry in sources.get(name).entries(location):
-            versions.append((name, entry.source_id, entry.version))
-            if (entry.source_id, entry.version) not in known:
+            version = f"{VERSION}.{entry.version}"
+            versions.append((name, entry.source_id, version))
+            reasons = known.get((entry.source_id, version))
+            if reasons is None:
                 new.append(entry)
-        new.sort(key=lambda entry: (entry.source_id, entry.version))
-        batches += [Batch(home, name, entries) for entries in batched(new)]
+            elif not entry.refusal and reasons <= WORTH_ANOTHER_TRY:
+                again.append(entry)
+        for found, tried in ((new, False), (again, True)):
+            found.sort(key=lambda entry: (entry.source_id, entry.version))
+            batches += [Batch(home, name, entries, tried) for entries in batched(found)]
     columns = [pa.array(column, pa.string()) for column in zip(*versions, strict=True)] or [
         pa.array([], pa.string())
     ] * 3
     return Listing(pa.table(columns, names=["source", "source_id", "version"]), batches)
 
 
-def _known_versions(home: Home, name: str) -> set[tuple[str, str]]:
+def _known_versions(home: Home, name: str) -> dict[tuple[str, str], set[str | None]]:
+    """Return how every version that was ever tried ended: the reasons of its rows, None where it was fetched."""
     rows = read_tables(home.items(name), ITEMS, ["source_id", "version", "reason"])
-    settled = rows.filter(pc.invert(pc.is_in(rows["reason"], pa.array(WORTH_ANOTHER_TRY))))
-    return set(zip(settled["source_id"].to_pylist(), settled["version"].to_pylist(), strict=True))
+    known: dict[tuple[str, str], set[str | None]] = {}
+    for source_id, version, reason in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+        known.setdefault((source_id, version), set()).add(reason)
+    return known
 
 
 def collect_batch(batch: Batch) -> int:
@@ -93,7 +116,7 @@ def _row(batch: Batch, entry: Entry) -> dict[str, object]:
     row: dict[str, object] = {
         "source": batch.source,
         "source_id": entry.source_id,
-        "version": entry.version,
+        "version": f"{VERSION}.{entry.version}",
         "url": facts.url,
         "title": facts.title,
         "creator": facts.creator,
@@ -119,18 +142,25 @@ def fetch(home: Home, entry: Entry) -> tuple[str, str, int]:
     """
     if entry.path is None:
         raise ValueError(f"{entry.source_id} has neither a path nor a refusal")
+    chunks = _chunks(entry.path)
+    head = next(chunks, b"")
+    if not head:
+        raise ItemError("empty_file", "0 bytes")
+    modality = media_types.modality(head)
+    if modality is None:
+        raise ItemError("unknown_type", f"begins with {head[:16]!r}")
+    limit = MAX_IMAGE_BYTES if modality == "image" else MAX_RECORDING_BYTES
+    return modality, *home.put_blob(itertools.chain([head], chunks), limit)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """Yield the head of a file and then the rest; what goes wrong while reading is the file's fault, not ours."""
     try:
-        with entry.path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-            if not head:
-                raise ItemError("empty_file", "0 bytes")
-            modality = media_types.modality(head)
-            if modality is None:
-                raise ItemError("unknown_type", f"begins with {head[:16]!r}")
-            file.seek(0)
-            limit = MAX_IMAGE_BYTES if modality == "image" else MAX_RECORDING_BYTES
-            return modality, *home.put_blob(file, limit)
-    except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
+        with path.open("rb") as file:
+            yield file.read(HEAD_BYTES)
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
         raise ItemError("unreadable", error.strerror or "") from error
 
 

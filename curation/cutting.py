@@ -1,14 +1,16 @@
 """Clips and pictures of new pairs into temporary files: a recording is decoded once, whatever shards it fills."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from curation import audio, images
 from curation.batches import batched
+from curation.memory import Clip
 from curation.store import Home, digest
 from rules.schema import RuleSet
 
@@ -16,11 +18,29 @@ MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 CLIPS = pa.schema([("pair_id", pa.string()), ("image", MEDIA), ("audio", MEDIA)])
 MAX_CLIPS_PER_BATCH = 64  # the temporary file of a batch holds 340 MB
 Place = tuple[Path, int]  # an Arrow file and the record batch in it
+Row = tuple[Path, str]  # a Parquet file of the parent release and the pair_id of a row
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Where the parent release holds media: what was released is copied, whatever today's tools would make of it.
+
+    Attributes:
+        pictures: by sha256.
+        clips: by sha256 of the recording and start sample.
+    """
+
+    pictures: Mapping[str, Row]
+    clips: Mapping[Clip, Row]
 
 
 @dataclass(frozen=True, slots=True)
 class CutBatch:
-    """Recordings whose clips are not in the parent release: rows of pair_id, the two hashes and start_sample."""
+    """Pairs that are not in the parent release, of whole recordings.
+
+    Attributes:
+        rows: pair_id, image_sha256, music_sha256, start_sample, and where the parent has the picture or the clip.
+    """
 
     home: Home
     work: Path
@@ -36,14 +56,20 @@ class CutBatch:
         return {row["pair_id"]: (self.path, at) for at, row in enumerate(self.rows)}
 
 
-def cut_batches(home: Home, work: Path, rule_set: RuleSet, new: pa.Table) -> list[CutBatch]:
+def cut_batches(home: Home, work: Path, rule_set: RuleSet, new: pa.Table, released: Released) -> list[CutBatch]:
     """Cut the new pairs into batches of whole recordings."""
     rate = rule_set.audio.sample_rate_hz
     by_recording: dict[str, list[dict[str, Any]]] = {}
     for row in new.select(["pair_id", "image_sha256", "music_sha256", "music_start_s"]).to_pylist():
         start = round(row.pop("music_start_s") * rate)
-        by_recording.setdefault(row["music_sha256"], []).append(row | {"start_sample": start})
-    recordings = [sorted(rows, key=lambda row: row["start_sample"]) for _, rows in sorted(by_recording.items())]
+        held = {
+            "picture": released.pictures.get(row["image_sha256"]),
+            "clip": released.clips.get((row["music_sha256"], start)),
+        }
+        by_recording.setdefault(row["music_sha256"], []).append(row | {"start_sample": start} | held)
+    for rows in by_recording.values():
+        rows.sort(key=lambda row: (row["clip"] is not None, row["start_sample"]))  # as `_clips` yields them
+    recordings = [rows for _, rows in sorted(by_recording.items())]
     most = max((len(rows) for rows in recordings), default=1)
     parts = batched(recordings, max(1, MAX_CLIPS_PER_BATCH // most))
     return [CutBatch(home, work, rule_set, [row for rows in part for row in rows]) for part in parts]
@@ -54,7 +80,7 @@ def cut_batch(batch: CutBatch) -> Path:
     if not batch.path.exists():
         with batch.home.replacing(batch.path) as temporary, pa.ipc.new_file(temporary, CLIPS) as writer:
             for row, clip in _clips(batch):
-                picture = images.encode(batch.home.blob(row["image_sha256"]), batch.rule_set.image)
+                picture = _picture(batch, row)
                 name = row["pair_id"]
                 media = {
                     "pair_id": name,
@@ -70,6 +96,28 @@ def _clips(batch: CutBatch) -> Iterator[tuple[dict[str, Any], bytes]]:
     for row in batch.rows:
         by_recording.setdefault(row["music_sha256"], []).append(row)
     for sha256, rows in by_recording.items():
-        starts = [row["start_sample"] for row in rows]
-        clips = audio.cut(batch.home.blob(sha256), batch.rule_set.audio, starts)
-        yield from zip(rows, clips, strict=True)
+        new = [row for row in rows if row["clip"] is None]
+        if new:
+            starts = [row["start_sample"] for row in new]
+            yield from zip(new, audio.cut(batch.home.blob(sha256), batch.rule_set.audio, starts), strict=True)
+        for row in rows[len(new) :]:
+            yield row, _released(row["clip"], "audio")
+
+
+def _picture(batch: CutBatch, row: dict[str, Any]) -> bytes:
+    if row["picture"] is not None:
+        return _released(row["picture"], "image")
+    return images.encode(batch.home.blob(row["image_sha256"]), batch.rule_set.image)
+
+
+def _released(row: Row, column: str) -> bytes:
+    """Return the bytes that a released row holds in one of its media columns."""
+    path, pair_id = row
+    file = pq.ParquetFile(path)
+    for group in range(file.num_row_groups):
+        ids = file.read_row_group(group, ["pair_id"])["pair_id"].to_pylist()
+        if pair_id in ids:
+            media = file.read_row_group(group, [f"{column}.bytes"])[column]
+            found: bytes = media[ids.index(pair_id)]["bytes"].as_py()
+            return found
+    raise ValueError(f"{path} has no row {pair_id}")

@@ -39,17 +39,20 @@ def similar_hashes(hashes: npt.NDArray[np.uint64], max_bits: int = MAX_PHASH_DIS
     Two such hashes agree on at least one of max_bits + 1 disjoint parts (pigeonhole), so only rows that share a part
     are compared.
     """
-    edges: set[tuple[int, int]] = set()
+    # Equal hashes, of which a placeholder picture may have thousands, are linked to the first of them only.
+    distinct, firsts, which = np.unique(hashes, return_index=True, return_inverse=True)
+    edges = {(int(firsts[number]), row) for row, number in enumerate(which.tolist()) if firsts[number] != row}
     bounds = np.linspace(0, 64, max_bits + 2).astype(int)
     for low, high in zip(bounds[:-1], bounds[1:], strict=True):
-        part = (hashes >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
+        part = (distinct >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
         order = np.argsort(part, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
             for position, row in enumerate(rows[:-1]):
                 others = rows[position + 1 :]
-                near = others[np.bitwise_count(hashes[others] ^ hashes[row]) <= max_bits]
-                edges.update((min(row, other), max(row, other)) for other in near.tolist())
-    return sorted((int(a), int(b)) for a, b in edges)
+                near = others[np.bitwise_count(distinct[others] ^ distinct[row]) <= max_bits]
+                ends = ((int(firsts[row]), int(firsts[other])) for other in near.tolist())
+                edges.update((min(pair), max(pair)) for pair in ends)
+    return sorted(edges)
 
 
 def components(count: int, edges: Iterable[tuple[int, int]]) -> npt.NDArray[np.int64]:
@@ -57,6 +60,45 @@ def components(count: int, edges: Iterable[tuple[int, int]]) -> npt.NDArray[np.i
     pairs = np.array(list(edges), dtype=np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def of_released(
+    exact: Edges,
+    alike: Edges,
+    similar: Edges,
+    similar_reason: str,
+    released: Sequence[bool],
+    rank: Sequence[tuple[object, ...]],
+) -> dict[int, tuple[int, str]]:
+    """Find the new rows that duplicate a released one: the released row that ranks first, and the reason.
+
+    Such a row is left out before groups are joined: a medley of ten recordings must not make one group of them.
+    Rows of equal content or equal hash share one fate, for links lead to the first of them only.
+
+    Args:
+        exact: links between rows of equal content.
+        alike: links between rows of equal hash.
+        similar: links between rows of similar content.
+    """
+    count = len(rank)
+    equal, content = components(count, exact), components(count, [*exact, *alike])
+    leaders: dict[int, int] = {}  # content -> released row
+    for row in sorted((row for row in range(count) if released[row]), key=lambda row: rank[row]):
+        leaders.setdefault(int(content[row]), row)
+    near: dict[int, int] = {}
+    for a, b in [*similar, *((b, a) for a, b in similar)]:
+        own, other = int(content[a]), int(content[b])
+        if own not in leaders and other in leaders:
+            near[own] = min(near.get(own, leaders[other]), leaders[other], key=lambda row: rank[row])
+    found: dict[int, tuple[int, str]] = {}
+    for row in range(count):
+        own = int(content[row])
+        if not released[row] and own in leaders:
+            stays = leaders[own]
+            found[row] = (stays, "exact_duplicate" if equal[row] == equal[stays] else similar_reason)
+        elif own in near:
+            found[row] = (near[own], similar_reason)
+    return found
 
 
 def keep_one(exact: Edges, similar: Edges, similar_reason: str, rank: Sequence[tuple[object, ...]]) -> Duplicates:

@@ -1,7 +1,7 @@
 """From items and measurements to what may be paired: duplicates dropped, groups joined, labels that fit."""
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import duplicates, fingerprints, tagging
-from curation.duplicates import Edges
+from curation.duplicates import Duplicates, Edges
 from curation.errors import REASONS
 from curation.memory import SPLITS, Memory
 from curation.schemas import CANDIDATES, REJECTIONS
@@ -77,44 +77,81 @@ def eligible(
         measured: rows of IMAGES or RECORDINGS for the blobs of these items and of everything in memory.
     """
     unit = UNIT[modality]
-    items = items.filter(pc.and_(items["reason"].is_null(), pc.equal(items["modality"], modality)))
-    at = pc.index_in(items["sha256"], value_set=measured["sha256"].combine_chunks())
-    own = measured.take(at)
-    broken = own["reason"].is_valid()
-    for item, row in zip(items.filter(broken).to_pylist(), own.filter(broken).to_pylist(), strict=True):
-        rejections.add(unit, row["reason"], item, detail=row["detail"])
-    items, own = items.filter(own["reason"].is_null()), own.filter(own["reason"].is_null())
-
+    items, own = _usable(modality, items, measured, rejections)
     universe = _universe(modality, items, own, measured, memory)
-    groups, splits, leaks = _groups(universe, memory.known(modality))
-    rank = _rank(modality, items, own, memory, leaks)
-    exact, similar = universe.within(universe.exact), universe.within(universe.similar)
-    found = duplicates.keep_one(exact, similar, universe.reason, rank)
-    details = [tagging.is_detail(title) for title in items["title"].to_pylist()]
-    works = [None if row in leaks else work for row, work in enumerate(universe.works[: len(items)])]
-    duplicates.drop_details(found, works, details, rank)
-    found.kept_by[list(leaks)] = -1  # a leak is said to be one, whatever else it is
+    known = memory.known(modality)
+    copies = _copies_of_released(universe, _rank(modality, items, own, memory, ()), memory.released(modality))
+    universe = universe.without(set(copies))
+    groups, splits, leaks = _groups(universe, known)
+    found = _duplicates(universe, copies, leaks, items, _rank(modality, items, own, memory, leaks))
     for row in np.flatnonzero(found.kept_by >= 0).tolist():
         stays = items["source_id"][int(found.kept_by[row])].as_py()
-        rejections.add(unit, found.reason[row] or "", items.slice(row, 1).to_pylist()[0], kept_source_id=stays)
+        rejections.add(unit, found.reason[row] or "", _item(items, row), kept_source_id=stays)
 
     fitting = tagging.fitting(items, rule_set, modality)
     kept = np.zeros(len(items), dtype=bool)
     for row in np.flatnonzero(found.kept_by < 0).tolist():
         if row in leaks:
             detail = f"was released in {leaks[row]}; its group is in {splits[groups[row]]} now"
-            rejections.add(unit, "leak", items.slice(row, 1).to_pylist()[0], detail=detail)
+            rejections.add(unit, "leak", _item(items, row), detail=detail)
         elif not fitting.of(row):
             detail = _lacks(fitting.near_misses[fitting.combination[row]])
-            rejections.add(unit, "no_rule", items.slice(row, 1).to_pylist()[0], detail=detail)
+            rejections.add(unit, "no_rule", _item(items, row), detail=detail)
         else:
             kept[row] = True
     candidates = _candidates(modality, items.filter(pa.array(found.kept_by < 0)), fitting, found.kept_by < 0)
-    renamed = {sha256: groups[row] for row, sha256 in enumerate(universe.sha256s)}
+    renamed = dict(zip(universe.sha256s, groups, strict=True))
     fitting = Fitting(fitting.combination[kept], fitting.fits, fitting.near_misses, fitting.features)
     mask = pa.array(kept)
-    kept_groups = [group for group, stays in zip(groups, kept.tolist() + [False] * len(groups), strict=False) if stays]
-    return Side(items.filter(mask), own.filter(mask), fitting, kept_groups, splits, renamed, candidates)
+    own_groups = [groups[row] for row in np.flatnonzero(kept).tolist()]
+    return Side(items.filter(mask), own.filter(mask), fitting, own_groups, splits, renamed, candidates)
+
+
+def _item(items: pa.Table, row: int) -> dict[str, Any]:
+    found: dict[str, Any] = items.slice(row, 1).to_pylist()[0]
+    return found
+
+
+def _usable(modality: str, items: pa.Table, measured: pa.Table, rejections: Rejections) -> tuple[pa.Table, pa.Table]:
+    """Return the items of one modality that could be measured, and their measurements in the same order."""
+    items = items.filter(pc.and_(items["reason"].is_null(), pc.equal(items["modality"], modality)))
+    own = measured.take(pc.index_in(items["sha256"], value_set=measured["sha256"].combine_chunks()))
+    broken = own["reason"].is_valid()
+    for item, row in zip(items.filter(broken).to_pylist(), own.filter(broken).to_pylist(), strict=True):
+        rejections.add(UNIT[modality], row["reason"], item, detail=row["detail"])
+    return items.filter(own["reason"].is_null()), own.filter(own["reason"].is_null())
+
+
+def _copies_of_released(
+    universe: "_Universe", rank: list[tuple[object, ...]], in_parent: set[str]
+) -> dict[int, tuple[int, str]]:
+    """Find the new items that duplicate one of the parent release: the row of that one, and the reason."""
+    released = [sha256 in in_parent for sha256 in universe.sha256s]
+    exact, alike, similar = (universe.within(edges) for edges in (universe.exact, universe.alike, universe.similar))
+    return duplicates.of_released(exact, alike, similar, universe.reason, released, rank)
+
+
+def _duplicates(
+    universe: "_Universe",
+    copies: Mapping[int, tuple[int, str]],
+    leaks: Container[int],
+    items: pa.Table,
+    rank: list[tuple[object, ...]],
+) -> Duplicates:
+    """Decide which duplicates stay; a leak is said to be one, whatever else it is."""
+    exact, similar = universe.within(universe.exact), universe.within(universe.similar)
+    found = duplicates.keep_one(exact, similar, universe.reason, rank)
+    works = [None if row in leaks else universe.works[row] for row in range(len(items))]
+    details = [tagging.is_detail(title) for title in items["title"].to_pylist()]
+    duplicates.drop_details(found, works, details, rank)
+    for row in range(len(items)):
+        if row in leaks:
+            found.kept_by[row] = -1
+        elif row in copies:
+            stays, found.reason[row] = copies[row]
+            leader = int(found.kept_by[stays])
+            found.kept_by[row] = stays if leader < 0 else leader
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +161,19 @@ class _Universe:
     count: int  # of items
     sha256s: list[str]
     works: list[str | None]
-    exact: Edges
+    exact: Edges  # equal content
+    alike: Edges  # equal hash
     similar: Edges
     reason: str
 
     def within(self, edges: Edges) -> Edges:
         return [(a, b) for a, b in edges if a < self.count and b < self.count]
+
+    def without(self, rows: set[int]) -> "_Universe":
+        """Return the universe in which nothing ties these rows to others."""
+        exact, similar = ([e for e in edges if rows.isdisjoint(e)] for edges in (self.exact, self.similar))
+        works = [None if row in rows else work for row, work in enumerate(self.works)]
+        return replace(self, works=works, exact=exact, similar=similar)
 
 
 def _universe(modality: str, items: pa.Table, own: pa.Table, measured: pa.Table, memory: Memory) -> _Universe:
@@ -145,15 +189,16 @@ def _universe(modality: str, items: pa.Table, own: pa.Table, measured: pa.Table,
     usable = extra["reason"].is_null().to_numpy() & at.is_valid().to_numpy(zero_copy_only=False)
     rows = pa.concat_tables([own, extra.filter(pa.array(usable))])
     place = np.concatenate([np.arange(len(items)), len(items) + np.flatnonzero(usable)])
-    exact = duplicates.equal_rows(sha256s)
+    exact, alike = duplicates.equal_rows(sha256s), []
     if modality == "image":
         exact += _placed(duplicates.equal_rows(rows["pixels_sha256"].to_pylist()), place)
+        alike = _placed(duplicates.equal_rows(rows["phash"].to_pylist()), place)
         similar = duplicates.similar_hashes(rows["phash"].to_numpy())
     else:
         prints = [np.frombuffer(fingerprint, dtype="<u4") for fingerprint in rows["fingerprint"].to_pylist()]
         similar = fingerprints.overlaps(prints)
     reason = "near_duplicate" if modality == "image" else "acoustic_duplicate"
-    return _Universe(len(items), sha256s, works, exact, _placed(similar, place), reason)
+    return _Universe(len(items), sha256s, works, exact, alike, _placed(similar, place), reason)
 
 
 def _placed(edges: Edges, place: npt.NDArray[np.int64]) -> Edges:

@@ -57,28 +57,32 @@ def _second_choice(pool: Pool, kept: Kept, chosen: Chosen, splits: Splits, pairs
     """Pair what is alone with a spare of the other side, as far as sizes and quotas allow."""
     images, clips = {pair.image for pair in pairs}, {pair.clip for pair in pairs}
     used = Counter(chosen.quotas[pool.clips[at].recording] for at in clips)
-    limits = {(x.name, genre): limit for x in pool.rule_set.labels for genre, limit in x.music.sub_genres.items()}
+    counts = Counter(found.label for found in pairs)
+    sizes = {label.name: label.size for label in pool.rule_set.labels}
+    limits = pool.rule_set.quotas
     for label in chosen.images:
         alone = [at for at in chosen.clips[label] if at not in clips]
         spare = _spare_images(pool, kept, label, images) if alone else []
         for at in alone:
             split = splits.music[pool.clip_group(at)]
             row = next((r for r in spare if splits.images.get(pool.image_group(r), split) == split), None)
-            if row is not None:
+            if row is not None and counts[label] < sizes[label]:
                 yield Pair(row, at, label, split)
+                counts[label] += 1
                 spare.remove(row)
                 images.add(row)
                 clips.add(at)
                 used[chosen.quotas[pool.clips[at].recording]] += 1
                 splits.images[pool.image_group(row)] = split
         lonely = [row for row in chosen.images[label] if row not in images]
-        waiting = _spare_clips(pool, label, clips, chosen.quotas) if lonely else []
+        waiting = _spare_clips(pool, kept, label, clips, chosen.quotas) if lonely else []
         for row in lonely:
             split = splits.images[pool.image_group(row)]
             fits = (a for a in waiting if splits.music.get(pool.clip_group(a), split) == split)
             found = next((a for a in fits if used[_quota(pool, chosen, a)] < limits[_quota(pool, chosen, a)]), None)
-            if found is not None:
+            if found is not None and counts[label] < sizes[label]:
                 yield Pair(row, found, label, split)
+                counts[label] += 1
                 waiting.remove(found)
                 images.add(row)
                 clips.add(found)
@@ -91,12 +95,15 @@ def _quota(pool: Pool, chosen: Chosen, clip: int) -> Quota:
 
 
 def _spare_images(pool: Pool, kept: Kept, label: str, used: set[int]) -> list[int]:
-    """Return the unused images that fit a label, without those that an earlier release gave another."""
+    """Return the unused images of a label, released ones first, without those that an earlier release gave another."""
     order = np.argsort(pool.image_order, kind="stable").tolist()
     free = (row for row in order if row not in used and kept.images.get(row, label) == label)
-    return [row for row in free if label in labels_of(pool.images.fitting, row)]
+    fitting = (row for row in free if label in labels_of(pool.images.fitting, row))
+    return sorted(fitting, key=lambda row: row not in kept.images)
 
 
-def _spare_clips(pool: Pool, label: str, used: set[int], quotas: list[Quota]) -> list[int]:
+def _spare_clips(pool: Pool, kept: Kept, label: str, used: set[int], quotas: list[Quota]) -> list[int]:
+    """Return the unused clips of a label, released ones first."""
     order = np.argsort(pool.clip_order, kind="stable").tolist()
-    return [at for at in order if at not in used and quotas[pool.clips[at].recording][0] == label]
+    free = (at for at in order if at not in used and quotas[pool.clips[at].recording][0] == label)
+    return sorted(free, key=lambda at: at not in kept.clips)

@@ -18,7 +18,7 @@ from curation import audio, collect, images, measure
 from curation.assignment import assign
 from curation.batches import Each, batched
 from curation.card import write_card
-from curation.cutting import cut_batch, cut_batches
+from curation.cutting import CutBatch, Released, cut_batch, cut_batches
 from curation.memory import NO_MEMORY, Memory
 from curation.report import write_report
 from curation.schemas import ASSIGNMENT
@@ -30,7 +30,9 @@ from rules.errors import ConfigurationError
 from rules.schema import RuleSet
 
 VERSION = 1  # raise it when the same inputs give another release
-TOOLS = ("pyarrow", "scipy", "datasets", "pydub", "librosa", "pillow", "numpy", "jinja2")
+# Each decides bytes of a release: media, tables, the balance, the card or the report.
+TOOLS = ["datasets", "duckdb", "huggingface-hub", "jinja2", "librosa", "numpy", "pillow", "pyarrow", "pydub", "scipy"]
+CLIP_FORMAT = {"sample_rate_hz", "channels", "clip_s"}
 SPARE_DISK_BYTES = 200_000_000  # tables, report and card, above what the media take
 
 logger = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ def get(home: Home, number: int) -> Release:
     path = home.root / "releases" / f"{number}.json"
     if not path.exists():
         raise ConfigurationError(f"{home.root} has no release {number}; it has {numbers(home) or 'none'}")
-    return Release(number, home.release(number), json.loads(path.read_text()))
+    return Release(number, home.release(number), json.loads(path.read_text(encoding="utf-8")))
 
 
 def latest(home: Home) -> Release | None:
@@ -98,6 +100,7 @@ def build(home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each) -> 
         ConfigurationError: a source cannot be used, another build has the claim, the disk is too small, or there is
             nothing to pair.
     """
+    home.sweep()
     listing = collect.list_sources(home, sources)
     each(collect.collect_batch, listing.batches, "collect")
     items = collect.current_items(home, listing)
@@ -105,7 +108,8 @@ def build(home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each) -> 
         tidy(home)
         return None
     parent = latest(home)
-    _check_labels(parent, rule_set)
+    if parent:
+        _check_rules(parent, rule_set)
     return _Builder(home, rule_set, items, parent, each).run()
 
 
@@ -132,12 +136,19 @@ def label_counts(release: Release, rule_set: RuleSet) -> dict[str, Counter[str]]
     return counts
 
 
-def _check_labels(parent: Release | None, rule_set: RuleSet) -> None:
-    names = parent.manifest["labels"] if parent else []
+def _check_rules(parent: Release, rule_set: RuleSet) -> None:
+    """Refuse what a later release of the same data set cannot change: numbers of labels, the format of clips."""
+    names = parent.manifest["labels"]
     if tuple(names) != rule_set.label_names[: len(names)]:
         raise ConfigurationError(
-            f"release {parent.number if parent else 0} numbers its labels {names}; the rule set must begin with these, "
+            f"release {parent.number} numbers its labels {names}; the rule set must begin with these, "
             f"in this order, for the numbers are published; it has {list(rule_set.label_names)}"
+        )
+    before, now = (rules.audio.model_dump(include=CLIP_FORMAT) for rules in (rule_set_of(parent), rule_set))
+    if before != now:
+        raise ConfigurationError(
+            f"the clips of release {parent.number} are {before}; the rule set asks for {now}: "
+            "released clips stay as they are, so build another format in a work folder of its own"
         )
 
 
@@ -157,36 +168,54 @@ class _Builder:
         self.folder = home.release(self.number)
         self.work = home.root / "releases" / f"{self.number}.work"
         self.inputs = inputs_digest(items, rule_set)
+        self.claimed = digest([self.inputs, parent.manifest["inputs"] if parent else None])
         self.buckets: dict[str, int] = parent.manifest["buckets"] if parent else bucket_counts(rule_set)
 
     def run(self) -> Release:
-        self._claim()
+        claim = self._claim()
+        with self.home.locked(claim) as mine:
+            if not mine:
+                raise ConfigurationError(f"release {self.number} is being built by another process right now")
+            if claim.with_suffix(".json").exists():  # by a builder of the same inputs, a moment ago
+                return get(self.home, self.number)
+            try:
+                return self._run()
+            except ConfigurationError:
+                claim.unlink()  # nothing was released, and other inputs may mend it
+                raise
+
+    def _run(self) -> Release:
+        self._clear_other_inputs()
         memory = self._memory()
         measured = self._measure(memory)
         pairs = self._decide(memory, measured)
-        self._write_media(pairs)
+        self._write_media(pairs, memory)
         self._write_plain(pairs)
         self.each(self._finish, [self.folder], "report")
         release = self._commit(pairs)
         tidy(self.home)
         return release
 
-    def _claim(self) -> None:
+    def _claim(self) -> Path:
         """Take the number of the release for these inputs, or go on with a build that took it for the same."""
         path = self.home.root / "releases" / f"{self.number}.claim"
-        mine = digest([self.inputs, self.parent.manifest["inputs"] if self.parent else None])
+        mine = self.claimed
         create_exclusively(path, mine.encode())
         if (theirs := path.read_text()) != mine:
             raise ConfigurationError(
                 f"release {self.number} is claimed by a build of other inputs ({theirs[:12]}, not {mine[:12]}). "
                 f"Let it end or run it again with its own sources and rules; to give it up, remove {path}"
             )
+        return path
+
+    def _clear_other_inputs(self) -> None:
+        """Remove what a build of other inputs wrote before somebody removed its claim."""
         marker = self.work / "claim"
-        if not marker.exists() or marker.read_text() != mine:  # what lies there was made for a claim that is no more
+        if not marker.exists() or marker.read_text() != self.claimed:
             shutil.rmtree(self.folder, ignore_errors=True)
             shutil.rmtree(self.work, ignore_errors=True)
             with self.home.replacing(marker) as temporary:
-                temporary.write_text(mine)
+                temporary.write_text(self.claimed)
 
     def _memory(self) -> Memory:
         if self.parent is None:
@@ -199,7 +228,9 @@ class _Builder:
         measured = []
         for modality, step in measure.steps(self.rule_set).items():
             mine = self.items.filter(pc.equal(self.items["modality"], modality))["sha256"].drop_null()
-            wanted = pa.chunked_array([*mine.chunks, *memory.sha256s(modality).chunks], pa.string())
+            # What no source lists any more is measured again only while its blob is there.
+            gone = [sha256 for sha256 in memory.sha256s(modality).to_pylist() if self.home.blob(sha256).exists()]
+            wanted = pa.chunked_array([*mine.chunks, pa.array(gone, pa.string())])
             self.each(measure.measure_batch, measure.pending(self.home, step, wanted), f"measure {step.name}")
             measured.append(measure.measured(self.home, step, wanted))
         return measured
@@ -214,7 +245,8 @@ class _Builder:
         }
         for name, table in tables.items():
             self.home.write_table(self.folder / f"{name}.parquet", table)
-        written = self.rule_set.model_dump(mode="json", exclude_unset=True)
+        written = self.rule_set.model_dump(mode="json", exclude_unset=True)  # most words of the vocabulary set nothing
+        written |= self.rule_set.model_dump(mode="json", include={"image", "audio", "splits"})
         self._write_text("rule_set.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
         if not len(pairs):
             reasons = Counter(assignment.rejections["reason"].to_pylist()).most_common(5)
@@ -223,35 +255,50 @@ class _Builder:
                 + (", ".join(f"{count} {reason}" for reason, count in reasons) or "there are none")
                 + f"; every one is in {self.folder / 'rejections.parquet'}"
             )
-        self._check_disk(pairs)
         self.references = references_table(assignment, pairs)
         return pairs
 
-    def _check_disk(self, pairs: pa.Table) -> None:
-        needed = 2 * len(pairs) * row_bytes(self.rule_set) + SPARE_DISK_BYTES
-        free = shutil.disk_usage(self.home.root).free
-        gigabytes = (needed / 1e9, free / 1e9)
-        logger.info("%d pairs need %.1f GB of disk while they are written; %.1f GB are free", len(pairs), *gigabytes)
-        if needed > free:
-            raise ConfigurationError(f"{self.home.root}: {needed:,} bytes needed, {free:,} free")
-
-    def _write_media(self, pairs: pa.Table) -> None:
-        parent = self.parent.folder if self.parent else None
-        new = pairs
-        if parent:
-            old = pq.read_table(parent / "assignment.parquet", columns=["pair_id"])["pair_id"].drop_null()
-            new = pairs.filter(pc.invert(pc.is_in(pairs["pair_id"], value_set=old.combine_chunks())))
-        batches = cut_batches(self.home, self.work, self.rule_set, new)
-        self.each(cut_batch, batches, "cut clips")
+    def _write_media(self, pairs: pa.Table, memory: Memory) -> None:
+        old = pa.array([row["pair_id"] for row in memory.images.values()], pa.string())
+        new = pairs.filter(pc.invert(pc.is_in(pairs["pair_id"], value_set=old)))
+        released = self._released_media(memory)
+        batches = cut_batches(self.home, self.work, self.rule_set, new, released)
         places = {pair_id: place for batch in batches for pair_id, place in batch.places().items()}
         files = []
         for name, rows in by_bucket(pairs, self.buckets):
             plain = rows.drop_columns(["split"])
             own = {pair_id: places[pair_id] for pair_id in plain["pair_id"].to_pylist() if pair_id in places}
             path = Path("data") / f"{name}.parquet"
-            earlier = parent / path if parent and (parent / path).exists() else None
+            earlier = self.parent.folder / path if self.parent and (self.parent.folder / path).exists() else None
             files.append(Bucket(self.home, self.folder / path, self.rule_set, plain, own, earlier))
+        self._check_disk(batches, files)
+        self.each(cut_batch, batches, "cut clips")
         self.each(write_bucket, files, "write shards")
+
+    def _released_media(self, memory: Memory) -> Released:
+        """Return where the parent holds the media of each picture and clip."""
+        if self.parent is None:
+            return Released({}, {})
+        held = memory.assignment.filter(memory.assignment["pair_id"].is_valid()).sort_by("pair_id")
+        places = {}
+        for name, rows in by_bucket(held, self.buckets):
+            path = self.parent.folder / "data" / f"{name}.parquet"
+            places.update(dict.fromkeys(rows["pair_id"].to_pylist(), path))
+        pictures = {
+            key: (places[row["pair_id"]], row["pair_id"]) for key, row in memory.images.items() if row["pair_id"]
+        }
+        clips = {key: (places[row["pair_id"]], row["pair_id"]) for key, row in memory.clips.items() if row["pair_id"]}
+        return Released(pictures, clips)
+
+    def _check_disk(self, batches: list[CutBatch], files: list[Bucket]) -> None:
+        """Refuse before anything is written if what is still to write would not fit."""
+        temporary = sum(len(batch.rows) for batch in batches if not batch.path.exists())
+        rows = sum(len(file.rows) for file in files if not file.path.exists() and (file.places or not file.parent))
+        needed = (temporary + rows) * row_bytes(self.rule_set) + SPARE_DISK_BYTES
+        free = shutil.disk_usage(self.home.root).free
+        logger.info("%d rows to write, %.1f GB of disk needed, %.1f GB free", rows, needed / 1e9, free / 1e9)
+        if needed > free:
+            raise ConfigurationError(f"{self.home.root}: {needed:,} bytes needed to write {rows:,} rows, {free:,} free")
 
     def _write_plain(self, pairs: pa.Table) -> None:
         counts = metadata_counts(pairs, self.buckets)
@@ -265,11 +312,10 @@ class _Builder:
         """Write the card and the report, which say what the release holds."""
         with self.home.replacing(folder / "README.md") as temporary:
             write_card(folder, self.rule_set, temporary, self.number)
-        report = self.work / "report"
-        write_report(folder, self.rule_set, report, self.number)
-        if (folder / "report").exists():
-            shutil.rmtree(folder / "report")
-        report.replace(folder / "report")
+        write_report(folder, self.rule_set, self.work / "report", self.number)
+        page = folder / "report" / "index.html"
+        page.parent.mkdir(exist_ok=True)
+        (self.work / "report" / "index.html").replace(page)
 
     def _write_text(self, name: str, text: str) -> None:
         with self.home.replacing(self.folder / name) as temporary:

@@ -156,7 +156,7 @@ REFERENCES = pa.schema(
     ]
 )
 
-# releases/<n>/near_misses.parquet: items that no rule takes, and what one rule lacked; and items that several take.
+# releases/<n>/candidates.parquet: items that no rule takes, and what one rule lacked; and items that several take.
 CANDIDATES = pa.schema(
     [
         ("side", pa.string()),

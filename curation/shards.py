@@ -95,7 +95,8 @@ def write_bucket(bucket: Bucket) -> Path:
 
 def _same_rows(parent: Path, plain: pa.Table, schema: pa.Schema) -> bool:
     file = pq.ParquetFile(parent)
-    found = file.schema_arrow  # which names the elements of lists as Parquet does: no difference but with their metadata
+    # The elements of a list have another name in Parquet than in Arrow, which counts only where metadata do.
+    found = file.schema_arrow
     same_schema = found.equals(schema) and found.metadata == schema.metadata
     return bool(same_schema and file.read(plain.column_names).equals(plain))
 

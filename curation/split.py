@@ -40,9 +40,9 @@ def split_label(images: Groups, music: Groups, shares: Sequence[float]) -> tuple
     """
     leads = len(music.names) <= len(images.names)
     first, second = (music, images) if leads else (images, music)
-    all_splits = min(len(first.names), len(second.names)) >= len(shares)
+    used = np.array(shares) > 0
     wanted = np.array(shares) * first.sizes.sum()
-    lead = spread(first, wanted, np.full(len(shares), all_splits))
+    lead = spread(first, wanted, used & (min(len(first.names), len(second.names)) >= used.sum()))
     counts = _counts(first.sizes, lead, len(shares))
     follow = spread(second, counts, counts > 0)
     by_name = [dict(zip(g.names, s.tolist(), strict=True)) for g, s in ((first, lead), (second, follow))]

@@ -1,21 +1,19 @@
 """The work folder: immutable files that are written under a temporary name and renamed."""
 
+import fcntl
 import hashlib
 import json
 import os
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import ItemError
-
-CHUNK_BYTES = 1 << 20
 
 
 def digest(value: object) -> str:
@@ -50,8 +48,7 @@ class Home:
     @contextmanager
     def replacing(self, path: Path) -> Iterator[Path]:
         """Give a temporary path; what was written there is renamed to `path` when the block ends without an error."""
-        temporary = self.root / "tmp" / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}"
-        temporary.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._temporary()
         try:
             yield temporary
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,18 +56,23 @@ class Home:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def put_blob(self, file: BinaryIO, max_bytes: int) -> tuple[str, int]:
-        """Copy a stream into the blobs and return its sha256 and size in bytes.
+    def _temporary(self) -> Path:
+        """Return a path that nobody else uses and whose name tells which process does."""
+        folder = self.root / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / _unique_name()
+
+    def put_blob(self, chunks: Iterable[bytes], max_bytes: int) -> tuple[str, int]:
+        """Write bytes into the blobs and return their sha256 and size.
 
         Raises:
             ItemError: "empty_file" or "too_many_bytes".
         """
         sha, size_bytes = hashlib.sha256(), 0
-        temporary = self.root / "tmp" / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}"
-        temporary.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._temporary()
         try:
             with temporary.open("wb") as out:
-                while chunk := file.read(CHUNK_BYTES):
+                for chunk in chunks:
                     size_bytes += len(chunk)
                     if size_bytes > max_bytes:
                         raise ItemError("too_many_bytes", f"more than {max_bytes:,} bytes")
@@ -91,11 +93,32 @@ class Home:
         with self.replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
+    @contextmanager
+    def locked(self, path: Path) -> Iterator[bool]:
+        """Hold a file of this folder for this process alone; gives False if another one holds it.
+
+        The lock ends with the process, however that ends.
+        """
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
     def sweep(self) -> None:
         """Remove temporary files that dead processes of this machine left behind."""
-        for path in (self.root / "tmp").glob(f"{socket.gethostname()}.*"):
-            if not _is_alive(int(path.name.removeprefix(f"{socket.gethostname()}.").split(".")[0])):
+        for path in (*(self.root / "tmp").glob("*"), *(self.root / "releases").glob(".*")):
+            pid, _, rest = path.name.removeprefix(".").partition(".")
+            host = rest.partition(".")[2]
+            if host == socket.gethostname() and pid.isdecimal() and not _is_alive(int(pid)):
                 path.unlink(missing_ok=True)
+
+
+def _unique_name() -> str:
+    """Return a name that tells which process of which machine uses it."""
+    return f"{os.getpid()}.{uuid.uuid4().hex}.{socket.gethostname()}"
 
 
 def _is_alive(pid: int) -> bool:
@@ -120,7 +143,7 @@ def read_tables(folder: Path, schema: pa.Schema, columns: list[str] | None = Non
 def create_exclusively(path: Path, content: bytes) -> bool:
     """Create a file with this content in one step; False if it exists already."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{_unique_name()}")
     temporary.write_bytes(content)
     try:
         os.link(temporary, path)  # a link is atomic and, unlike open("x"), never shows half a file

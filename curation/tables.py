@@ -74,13 +74,12 @@ def assignment_table(assignment: Assignment, memory: Memory, number: int) -> pa.
     for pair in assignment.pairs:
         rows += _two_sides(assignment, pair, memory, number)
     active = {(row["sha256"], row["start_sample"]) for row in rows}
-    sides = {"image": (assignment.pool.images, assignment.splits.images)}
-    sides["music"] = (assignment.pool.music, assignment.splits.music)
+    sides = {"image": assignment.pool.images, "music": assignment.pool.music}
     for row in memory.assignment.to_pylist():
         if (row["sha256"], row["start_sample"]) not in active:
-            side, splits = sides[row["side"]]
-            group = side.renamed.get(row["sha256"], row["group"])
-            rows.append(row | {"pair_id": None, "group": group, "split": splits.get(group, row["split"])})
+            # The row keeps the split that it was released in: in another one it would be a leak for ever.
+            group = sides[row["side"]].renamed.get(row["sha256"], row["group"])
+            rows.append(row | {"pair_id": None, "group": group})
     order = [(name, "ascending") for name in ("side", "sha256", "start_sample")]
     return pa.Table.from_pylist(rows, ASSIGNMENT).sort_by(order)
 

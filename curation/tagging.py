@@ -18,6 +18,10 @@ _KIND, _TAG, _YEAR = "\x1f", "\x1e", "\x1d"
 
 _DETAIL = re.compile(r"\(([^()]*\s)?detail\)|\[([^\[\]]*\s)?detail\]|,\s*detail$", re.IGNORECASE)
 
+# Words that stand where nobody knew better, simplified: they tie no two works together.
+_NOBODY = re.compile(r"(unknown|anonymous|anonym|anon|various|various artists|unknown artist|n a)( .*)?")
+_NO_TITLE = re.compile(r"(untitled|unknown|no title|sans titre|ohne titel|senza titolo|sin titulo|track|n a)( \d+)?")
+
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
@@ -104,9 +108,10 @@ def simplified(text: str) -> str:
 
 
 def work_of(creator: str | None, title: str | None) -> str | None:
-    """Return what tells one work from another, or None where creator or title is unknown: "creator / title"."""
+    """Return "creator / title", simplified: what tells one work from another; None where they do not tell."""
     who, what = simplified(creator or ""), simplified(_DETAIL.sub("", title or ""))
-    return f"{who} / {what}" if who and what else None
+    tells = who and what and not _NOBODY.fullmatch(who) and not _NO_TITLE.fullmatch(what)
+    return f"{who} / {what}" if tells else None
 
 
 def is_detail(title: str | None) -> bool:

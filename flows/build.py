@@ -29,6 +29,7 @@ T = TypeVar("T")
 IN_FLIGHT = 200  # futures at once: a scheduler should not hold a task for every batch of a large build
 ARTIFACT_STEPS = 20  # a progress artifact is a call to the server, so not one for every batch
 
+
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Say whether another try makes sense: only where the world was busy."""
     return isinstance(state.result(raise_on_failure=False), TransientError)

@@ -21,7 +21,8 @@ from flows import settings
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
 
-DEFAULT_SOURCE = "sample"
+DEFAULT_SOURCE, DEFAULT_RULES = "sample", "museart18"
+LAST_BUILD = "last_build.json"  # a convenience of this command; no release depends on it
 
 app = typer.Typer(
     help="Build a paired data set of artworks and music, and keep it alive.",
@@ -44,12 +45,17 @@ SourceOption = Annotated[
     typer.Option(
         "--source",
         metavar="NAME[:PLACE]",
-        help="Where items come from: sample, or folder:PATH. Can be given again. Without it, the sources of the last "
-        "build in this work folder, or the sample.",
+        help="Where items come from: sample, or folder:PATH; give it again for another. Without it, the sources of the "
+        "last build in this work folder, or the sample.",
     ),
 ]
 RulesOption = Annotated[
-    str, typer.Option("--rules", metavar="NAME|DIR", help="Rule set: its name, or a folder with one.")
+    str | None,
+    typer.Option(
+        "--rules",
+        metavar="NAME|DIR",
+        help="Rule set: its name, or a folder with one. Without it, that of the last build, or museart18.",
+    ),
 ]
 ReleaseOption = Annotated[int | None, typer.Option("--release", metavar="N", help="Release; the last one without it.")]
 
@@ -59,16 +65,19 @@ def _home(home: str | None) -> Home:
 
 
 @app.command()
-def build(source: SourceOption = None, rules_name: RulesOption = "museart18", home: HomeOption = None) -> None:
+def build(source: SourceOption = None, rules_name: RulesOption = None, home: HomeOption = None) -> None:
     """Collect, measure, label, balance, split, pair, and write a new release.
 
     Runs as a Prefect flow. Stopped at any moment, the same command goes on from there. With nothing new it says so.
     """
     place = _home(home)
+    last_sources, last_rules = _last_build(place)
+    sources, rules_name = source or last_sources, rules_name or last_rules
     rule_set = rules.load(rules_name)
-    sources = source or _last_sources(place)
     listing = collect.list_sources(place, sources)
-    if not listing.batches:
+    if all(batch.again for batch in listing.batches):
+        for batch in listing.batches:  # perhaps it can be read today; mostly it cannot, and then there is nothing to do
+            collect.collect_batch(batch)
         items = collect.current_items(place, listing)
         if releases.is_current(place, items, rule_set):
             releases.tidy(place)
@@ -80,7 +89,7 @@ def build(source: SourceOption = None, rules_name: RulesOption = "museart18", ho
     from flows import build as build_flow
 
     number = build_flow.run(place.root, sources, rules_name, settings.from_environment().workers)
-    _remember_sources(place, sources)
+    _remember_build(place, sources, rules_name)
     if number is None:
         console.print("Nothing to do: what is new in the sources changes no release.")
         return
@@ -100,17 +109,22 @@ def _announce(home: Home, sources: list[str], listing: Listing, rule_set: RuleSe
     )
 
 
-def _last_sources(home: Home) -> list[str]:
-    path = home.root / "sources.json"
-    return json.loads(path.read_text()) if path.exists() else [DEFAULT_SOURCE]
+def _last_build(home: Home) -> tuple[list[str], str]:
+    """Return sources and rules of the last build in this work folder, or what a first one takes."""
+    path = home.root / LAST_BUILD
+    if not path.exists():
+        return [DEFAULT_SOURCE], DEFAULT_RULES
+    last = json.loads(path.read_text(encoding="utf-8"))
+    return last["sources"], last["rules"]
 
 
-def _remember_sources(home: Home, sources: list[str]) -> None:
-    """Keep the sources for the next build without any, folders by their whole path."""
+def _remember_build(home: Home, sources: list[str], rules_name: str) -> None:
+    """Keep them for the next build that names none, folders by their whole path."""
     named = [collect.split_location(source) for source in sources]
     whole = [f"{name}:{Path(location).expanduser().absolute()}" if location else name for name, location in named]
-    with home.replacing(home.root / "sources.json") as temporary:
-        temporary.write_text(json.dumps(whole) + "\n")
+    rule_set = rules_name if rules_name in rules.names() else str(Path(rules_name).expanduser().absolute())
+    with home.replacing(home.root / LAST_BUILD) as temporary:
+        temporary.write_text(json.dumps({"sources": whole, "rules": rule_set}) + "\n", encoding="utf-8")
 
 
 @app.command()
@@ -140,7 +154,7 @@ def status(home: HomeOption = None) -> None:
 def report(release: ReleaseOption = None, home: HomeOption = None) -> None:
     """Print where the report of a release is, and open it in a browser from a terminal."""
     place = _home(home)
-    found = releases.get(place, release) if release else releases.latest(place)
+    found = releases.latest(place) if release is None else releases.get(place, release)
     if found is None:
         raise ConfigurationError(f"{place.root} has no release yet; `artune build` makes one")
     page = (found.folder / "report" / "index.html").as_uri()

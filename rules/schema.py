@@ -191,6 +191,15 @@ class RuleSet(_Model):
         return tuple(label.name for label in self.labels)
 
     @cached_property
+    def quotas(self) -> Mapping[tuple[str, str], int]:
+        """How many clips each label takes of each of its sub-genres, by both names."""
+        return {
+            (label.name, sub_genre): quota
+            for label in self.labels
+            for sub_genre, quota in label.music.sub_genres.items()
+        }
+
+    @cached_property
     def digest(self) -> str:
         """Hex sha256 of the content: comments, spellings and the order of keys do not count, every value does."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":"))

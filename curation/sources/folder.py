@@ -118,18 +118,20 @@ def _entry(file: _File, row: metadata.Row | None, sidecar: Path | None) -> Entry
             refusal = refusal or ItemError("invalid_metadata", f"{sidecar.name}: {error}")
     if not facts.url:
         facts = replace(facts, url=file.id)
-    version = _version(file.info, facts)
+    version = _version(file, facts, refusal)
     return Entry(file.id, version, None if refusal else file.path, facts, refusal)
 
 
 def _refused(source_id: str, facts: Facts, refusal: ItemError) -> Entry:
     facts = facts if facts.url else replace(facts, url=source_id)
-    return Entry(source_id, _version(None, facts), None, facts, refusal)
+    return Entry(source_id, _version(None, facts, refusal), None, facts, refusal)
 
 
-def _version(info: os.stat_result | None, facts: Facts) -> str:
-    size_and_time = [info.st_size, info.st_mtime_ns] if info else []
-    return digest([size_and_time, [getattr(facts, name) for name in Facts.__slots__]])
+def _version(file: _File | None, facts: Facts, refusal: ItemError | None) -> str:
+    """Tell one state of an item from the next: its file, what is said of it, and what is wrong with it."""
+    state = [str(file.path), file.info.st_size, file.info.st_mtime_ns] if file and file.info else []
+    wrong = [refusal.reason, refusal.detail] if refusal else []
+    return digest([state, wrong, [getattr(facts, name) for name in Facts.__slots__]])
 
 
 def _walk(root: Path, table: Path | None) -> Iterator[tuple[_File, Path | None]]:

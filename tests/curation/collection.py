@@ -15,10 +15,15 @@ COLUMNS = ("file", "title", "creator", "genre", "sub_genre", "music_feature", "l
 ROOMY = (6, 20, 4, 3)  # sizes of the tiny rule set with which everything here finds room
 
 
-def write_collection(folder: Path, pictures: Iterable[int], recordings: Iterable[int]) -> Path:
+def write_collection(
+    folder: Path, pictures: Iterable[int], recordings: Iterable[int], more: Iterable[dict[str, str]] = ()
+) -> Path:
     """Write numbered pictures and recordings, mostly of one label; files that are there already stay untouched.
 
     Pictures are BMP and recordings WAV, for the bytes of these do not change with a library's version.
+
+    Args:
+        more: further rows of the table.
     """
     folder.mkdir(exist_ok=True)
     rows = []
@@ -35,15 +40,11 @@ def write_collection(folder: Path, pictures: Iterable[int], recordings: Iterable
             soundfile.write(path, waveform, RATE_HZ, "PCM_16")
         kind = {"sub_genre": SUB_GENRES[2], "music_feature": FEATURES[1]}
         rows.append({"file": path.name, "title": f"Song {number}", "creator": "Jean", **kind})
-    write_metadata(folder, rows)
-    return folder
-
-
-def write_metadata(folder: Path, rows: Iterable[dict[str, str]]) -> None:
     with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows({"license": "CC0-1.0", "attribution": "made for a test"} | row for row in rows)
+        writer.writerows({"license": "CC0-1.0", "attribution": "made for a test"} | row for row in [*rows, *more])
+    return folder
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

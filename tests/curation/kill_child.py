@@ -61,7 +61,7 @@ class Watched:
 
         return called
 
-    def committing(self, create: Callable[[Path, bytes], bool]) -> Callable[[Path, bytes], bool]:
+    def committing(self, create: Callable[..., bool]) -> Callable[..., bool]:
         def called(path: Path, content: bytes) -> bool:
             self.enter("commit" if path.suffix == ".json" else "claim")
             created = create(path, content)

@@ -45,7 +45,7 @@ def everything_is_used_once(assignment: Assignment) -> None:
     pairs = pairs_of(assignment)
     for key in (["pair_id"], ["image_sha256"], ["music_sha256", "music_start_s"]):
         used = Counter(tuple(pair[name] for name in key) for pair in pairs)
-        assert set(used.values()) <= {1}
+        assert set(used.values()) <= {1}, used.most_common(1)
     labels_of_recordings = {(pair["music_sha256"], pair["label"]) for pair in pairs}
     assert len(labels_of_recordings) == len({pair["music_sha256"] for pair in pairs})
 

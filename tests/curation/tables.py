@@ -74,6 +74,7 @@ class Item:
         look: base and variant of the perceptual hash; variants 0 and 1, and 1 and 2, of one base are near duplicates.
         sound: the segments of 11 s of a recording; those that share one are acoustic duplicates.
         windows: silent, clipped or fine, for each clip that could be cut.
+        first_sample: where the first of them begins.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Item:
     look: tuple[int, int] = (0, 0)
     sound: tuple[str, ...] = ()
     windows: tuple[str, ...] = ()
+    first_sample: int = 0
     side_px: int = 100
     refusal: str | None = None  # while it was collected
     damage: str | None = None  # found when it was measured
@@ -154,7 +156,7 @@ def _measured_recording(item: Item) -> dict[str, object]:
     prints = [_segment(name) for name in item.sound]
     windows = [
         {
-            "start_sample": at * RATE_HZ,
+            "start_sample": item.first_sample + at * RATE_HZ,
             "silence_share": 0.9 if kind == "silent" else 0.0,
             "clipped_share": 0.5 if kind == "clipped" else 0.0,
         }

@@ -131,3 +131,11 @@ def test_kept_pairs_stay_where_another_label_needs_them_more():
 
 def test_nothing_gives_no_pairs():
     assert set(balance(free({}, {}), tiny_rules()).pairs.values()) == {0}
+
+
+def test_program_that_presolve_calls_infeasible_is_solved():
+    late = ((VIEWS, "Late"), (FACES, "Late"))
+    music = {(((FACES, "Song"), (BILLS, "Song")), 1): 2, (((GRIDS, "Hum"),), 3): 1, (((GRIDS, "Hum"),), 2): 1}
+    music |= {(late, clips): 1 for clips in (3, 1, 2)}
+    plan = balance(free({(BILLS,): 3, (FACES,): 1, (VIEWS, GRIDS): 1}, music), tiny_rules())
+    assert sum(plan.pairs.values()) == 4

@@ -17,8 +17,9 @@ from curation.releases import Release
 from curation.sources import folder as folder_source
 from curation.store import Home
 from rules.errors import ConfigurationError
+from rules.schema import RuleSet
 from tests.curation.collection import ROOMY, files_of, write_collection
-from tests.curation.tables import LABELS, tiny_rules
+from tests.curation.tables import LABELS, content, tiny_rules
 
 RULES = tiny_rules(ROOMY)
 WRAPPER = """#!/bin/sh
@@ -121,12 +122,12 @@ def test_manifest_names_every_file_with_its_hash(grown):
     from hashlib import sha256
 
     for release in (grown.first, grown.second):
-        content = files_of(release.folder)
+        found = files_of(release.folder)
         listed = release.manifest["files"]
         assert {name: row["sha256"] for name, row in listed.items()} == {
-            name: sha256(data).hexdigest() for name, data in content.items()
+            name: sha256(data).hexdigest() for name, data in found.items()
         }
-        assert all(listed[name]["size_bytes"] == len(data) for name, data in content.items())
+        assert all(listed[name]["size_bytes"] == len(data) for name, data in found.items())
         assert sum(release.manifest["pairs"].values()) == len(rows_of(release))
 
 
@@ -217,6 +218,31 @@ def test_nothing_to_pair_is_refused_and_the_rejections_are_named(tmp_path):
     assert rejected["reason"].to_pylist() == ["class_full", "class_full"]
 
 
+def test_refusal_leaves_no_claim_that_other_inputs_would_meet(tmp_path):
+    folder, home = write_collection(tmp_path / "media", range(2), range(0)), Home(tmp_path / "home")
+    with pytest.raises(ConfigurationError, match="give no pair"):
+        build(home, folder)
+    write_collection(folder, range(2), range(2))
+    assert build(home, folder).number == 1
+
+
+def test_release_that_another_process_writes_is_refused(grown, tmp_path):
+    home = Home(tmp_path / "home")
+    shutil.copytree(grown.home.root, home.root)
+    (home.root / "releases" / "2.json").unlink()  # as if the second build were under way
+    with home.locked(home.root / "releases" / "2.claim") as mine:
+        assert mine
+        with pytest.raises(ConfigurationError, match="release 2 is being built by another process"):
+            build(home, grown.folder)
+
+
+def test_clips_of_another_format_are_refused(grown):
+    values = content(ROOMY)
+    values["audio"] |= {"clip_s": 2.0}
+    with pytest.raises(ConfigurationError, match="the clips of release 2 are .*'clip_s': 1.0"):
+        build(grown.home, grown.folder, rule_set=RuleSet.model_validate(values))
+
+
 def test_empty_folder_is_refused(tmp_path):
     (tmp_path / "media").mkdir()
     with pytest.raises(ConfigurationError, match="0 items give no pair"):
@@ -232,5 +258,5 @@ def test_labels_that_are_numbered_anew_are_refused(grown, names):
 def test_disk_that_is_too_small_is_refused(tmp_path, monkeypatch):
     folder = write_collection(tmp_path / "media", range(2), range(2))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
-    with pytest.raises(ConfigurationError, match="bytes needed, 1 free"):
+    with pytest.raises(ConfigurationError, match="bytes needed.*, 1 free"):
         build(Home(tmp_path / "home"), folder)

@@ -51,9 +51,9 @@ def test_a_second_build_does_nothing_says_so_and_never_loads_what_is_slow(built:
     slow = ["datasets", "librosa", "prefect", "torch"]
     code = "import sys\nfrom flows.cli import app\napp(standalone_mode=False)\n"
     code += f"print([name for name in {slow} if name in sys.modules])"
-    arguments = ["build", "--rules", str(built.collection.rules), "--home", str(built.home)]
+    arguments = ["build", "--home", str(built.home)]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    # No source is named: the last build's are remembered.
+    # No source and no rules are named: the last build's are remembered.
     assert done.stdout.splitlines() == ["Nothing to do: release 1 has the same items, rules and tools.", "[]"]
     assert sorted(path for path in built.home.rglob("*")) == before
 
@@ -80,8 +80,9 @@ def test_report_prints_where_it_is(built: Built) -> None:
     assert done.stdout.strip() == (built.home / "releases" / "1" / "report" / "index.html").as_uri()
 
 
-def test_sources_are_remembered_by_their_whole_path(built: Built) -> None:
-    assert json.loads((built.home / "sources.json").read_text()) == [built.collection.source]
+def test_sources_and_rules_are_remembered_by_their_whole_path(built: Built) -> None:
+    last = json.loads((built.home / "last_build.json").read_text())
+    assert last == {"sources": [built.collection.source], "rules": str(built.collection.rules)}
 
 
 def test_doctor_finds_this_machine_fine(tmp_path: Path) -> None:
@@ -97,8 +98,10 @@ def test_doctor_finds_this_machine_fine(tmp_path: Path) -> None:
         (["build", "--source", "wikipedia"], "no source is called 'wikipedia'; there are folder, sample"),
         (["build", "--rules", "nope"], "rules 'nope': expected a folder, or one of the rule sets museart18"),
         (["build", "--home", "s3://bucket/x"], "object storage is not supported yet"),
+        (["build", "--source", "folder:/a", "--source", "folder:/b"], "folder:/b: folder is folder:/a already"),
         (["report"], "has no release yet; `artune build` makes one"),
         (["report", "--release", "7"], "has no release 7; it has none"),
+        (["report", "--release", "0"], "has no release 0; it has none"),
     ],
 )
 def test_what_cannot_be_used_is_told_in_one_line_with_exit_code_2(
