@@ -129,7 +129,7 @@ def _refused(source_id: str, facts: Facts, refusal: ItemError) -> Entry:
 
 def _version(file: _File | None, facts: Facts, refusal: ItemError | None) -> str:
     """Tell one state of an item from the next: its file, what is said of it, and what is wrong with it."""
-    state = [str(file.path), file.info.st_size, file.info.st_mtime_ns] if file and file.info else []
+    state = [os.fsencode(file.path).hex(), file.info.st_size, file.info.st_mtime_ns] if file and file.info else []
     wrong = [refusal.reason, refusal.detail] if refusal else []
     return digest([state, wrong, [getattr(facts, name) for name in Facts.__slots__]])
 

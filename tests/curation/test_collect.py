@@ -1,5 +1,10 @@
 import os
 import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -79,10 +84,27 @@ def test_file_that_vanishes_is_unreadable_and_tried_again(home, folder):
     assert collected(home, folder)["reason"].to_pylist() == [None, None]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_file_without_permission_is_unreadable(home, folder):
-    (folder / "a.png").chmod(0)
-    assert collected(home, folder)["reason"].to_pylist() == ["unreadable", None]
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Drop root's rights, which no permission binds, for as long as the block runs."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_file_without_permission_is_unreadable(folder):
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are closed to others
+        opened = Path(place) / "media"
+        shutil.copytree(folder, opened)
+        (opened / "a.png").chmod(0)
+        Path(place).chmod(0o777)
+        with nobody():
+            assert collected(Home(Path(place) / "home"), opened)["reason"].to_pylist() == ["unreadable", None]
+            shutil.rmtree(Path(place) / "home")
 
 
 @pytest.mark.parametrize(
