@@ -12,7 +12,6 @@ from tests.media import tune
 from tests.pictures import photo, saved
 
 COLUMNS = ("file", "title", "creator", "genre", "sub_genre", "music_feature", "license", "attribution")
-ROOMY = (6, 20, 4, 3)  # sizes of the tiny rule set with which everything here finds room
 
 
 def write_collection(

@@ -22,8 +22,7 @@ import pydub  # noqa: F401
 from curation import music_features, releases
 from curation.batches import in_threads
 from curation.store import Home
-from tests.curation.collection import ROOMY
-from tests.curation.tables import RATE_HZ, tiny_rules
+from tests.curation.tables import RATE_HZ, ROOMY, tiny_rules
 
 WORKERS = 2
 

@@ -19,6 +19,7 @@ SUB_GENRES = ("Early", "Late", "Song", "Hum")
 FEATURES = ("Chamber", "Popular", "Electronic")
 LABELS = ("Old views", "Faces", "Bills", "Grids")
 SIZES = (6, 5, 4, 3)
+ROOMY = (6, 20, 4, 3)  # a dozen songs have room among the faces
 RATE_HZ = 8_000
 
 # label -> genre of its pictures, its music features, its sub-genres with their share of the size

@@ -17,8 +17,8 @@ from curation.batches import in_threads
 from curation.releases import Release
 from curation.shards import bucket_counts, bucket_of
 from curation.store import Home
-from tests.curation.collection import ROOMY, write_collection
-from tests.curation.tables import LABELS, RATE_HZ, tiny_rules
+from tests.curation.collection import write_collection
+from tests.curation.tables import LABELS, RATE_HZ, ROOMY, tiny_rules
 
 RULES = tiny_rules(ROOMY)
 

@@ -18,8 +18,8 @@ from curation.sources import folder as folder_source
 from curation.store import Home
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
-from tests.curation.collection import ROOMY, files_of, write_collection
-from tests.curation.tables import LABELS, content, tiny_rules
+from tests.curation.collection import files_of, write_collection
+from tests.curation.tables import LABELS, ROOMY, content, tiny_rules
 
 RULES = tiny_rules(ROOMY)
 WRAPPER = """#!/bin/sh

@@ -106,12 +106,20 @@ def test_a_leak_is_named(tmp_path: Path) -> None:
     assert "1 of 1 groups of recordings in two splits shared in test and train" in text_of(report(tmp_path, rows))
 
 
-def test_a_group_that_moved_since_an_earlier_release_is_a_leak(tmp_path: Path) -> None:
+def test_a_recording_that_moved_since_an_earlier_release_is_a_leak(tmp_path: Path) -> None:
+    memory = [
+        {"side": "music", "sha256": "one", "start_sample": n, "split": s} for n, s in enumerate(("train", "test"))
+    ]
+    html = report(tmp_path, [made.pair(0, 0)], assignment=memory)
+    assert "1 of 1 pictures and recordings of all releases so far in two splits" in text_of(html)
+
+
+def test_a_group_that_was_joined_since_is_no_leak(tmp_path: Path) -> None:
     memory = [
         {"side": "image", "sha256": str(n), "group": "g", "split": split} for n, split in enumerate(("train", "test"))
     ]
     html = report(tmp_path, [made.pair(0, 0)], assignment=memory)
-    assert "1 of 1 groups of this and all earlier releases in two splits" in text_of(html)
+    assert "0 of 2 pictures and recordings of all releases so far in two splits" in text_of(html)
 
 
 @pytest.mark.parametrize("labels", [1, 18, 30, 200, 5_000])
