@@ -43,11 +43,11 @@ def make_collection(folder: Path, pictures: int) -> None:
 def build(folder: Path, home: Path) -> None:
     """Build in this process and print pairs and peak in MB."""
     import rules
-    from curation import releases
+    from curation import building
     from curation.batches import in_threads
     from curation.store import Home
 
-    release = releases.build(Home(home), [f"folder:{folder}"], rules.load("museart18"), in_threads(2))
+    release = building.build(Home(home), [f"folder:{folder}"], rules.load("museart18"), in_threads(2))
     pairs = sum(release.manifest["pairs"].values()) if release else 0
     print(pairs, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
 

@@ -1,4 +1,4 @@
-"""The flow `build`: from sources to a release, one task for each batch, thin around curation.releases."""
+"""The flow `build`: from sources to a release, one task for each batch, thin around curation.building."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from prefect.utilities.annotations import quote
 from rich.console import Console
 
 import rules
-from curation import card, releases
+from curation import building, card
 from curation.batches import Each
 from curation.errors import TransientError
 from curation.store import Home
@@ -83,7 +83,7 @@ def build_release(home: Path, sources: list[str], rules_name: str) -> int | None
         logging.getLogger(name).setLevel(logging.INFO)
     rule_set = rules.load(rules_name)
     with bars(Console(stderr=True)) as shown:
-        release = releases.build(Home(home), sources, rule_set, in_prefect(shown))
+        release = building.build(Home(home), sources, rule_set, in_prefect(shown))
     if release is None:
         return None
     text = f"# Release {release.number}\n\n{card.summary(release.folder, rule_set)}"

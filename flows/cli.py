@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import rules
-from curation import collect, releases
+from curation import building, collect, releases
 from curation.collect import Listing
 from curation.errors import REASONS
 from curation.releases import Release
@@ -79,7 +79,7 @@ def build(source: SourceOption = None, rules_name: RulesOption = None, home: Hom
         for batch in listing.batches:  # perhaps it can be read today; mostly it cannot, and then there is nothing to do
             collect.collect_batch(batch)
         items = collect.current_items(place, listing)
-        if releases.is_current(place, items, rule_set):
+        if building.is_current(place, items, rule_set):
             releases.tidy(place)
             last = releases.latest(place)
             console.print(f"Nothing to do: release {last.number if last else 0} has the same items, rules and tools.")
@@ -101,7 +101,7 @@ def build(source: SourceOption = None, rules_name: RulesOption = None, home: Hom
 
 def _announce(home: Home, sources: list[str], listing: Listing, rule_set: RuleSet) -> None:
     new = [entry for batch in listing.batches for entry in batch.entries]
-    copied, most = releases.disk_estimate(listing, rule_set)
+    copied, most = building.disk_estimate(listing, rule_set)
     console.print(f"Building in {escape(str(home.root))} from {escape(', '.join(sources))} with {rule_set.name}.")
     console.print(
         f"{len(new):,} new items of {len(listing.versions):,}: copies take {copied / 1e6:,.1f} MB, and the release at "

@@ -3,7 +3,7 @@
 import pytest
 
 import rules
-from curation import releases
+from curation import building, releases
 from curation.batches import in_threads
 from curation.releases import Release
 from curation.store import Home
@@ -13,7 +13,7 @@ from curation.store import Home
 def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Give a home in which the sample was built once: read it, never write to it."""
     home = Home(tmp_path_factory.mktemp("sample"))
-    releases.build(home, ["sample"], rules.load("museart18"), in_threads(2))
+    building.build(home, ["sample"], rules.load("museart18"), in_threads(2))
     return home
 
 

@@ -19,7 +19,7 @@ import duckdb  # noqa: F401
 import numpy as np
 import pydub  # noqa: F401
 
-from curation import music_features, releases
+from curation import building, music_features
 from curation.batches import in_threads
 from curation.store import Home
 from tests.curation.tables import RATE_HZ, ROOMY, tiny_rules
@@ -84,10 +84,10 @@ class Watched:
 def build(home: str, folder: str, stage: str | None, event: int) -> None:
     watched = Watched(stage, event)
     Home.replacing = watched.replacing(Home.replacing)  # type: ignore[method-assign]
-    releases.assign = watched.entering("decide", releases.assign)
-    releases.write_plain = watched.entering("plain tables", releases.write_plain)
-    releases.create_exclusively = watched.committing(releases.create_exclusively)
-    releases.build(Home(Path(home)), [f"folder:{folder}"], tiny_rules(ROOMY), watched.each)
+    building.assign = watched.entering("decide", building.assign)
+    building.write_plain = watched.entering("plain tables", building.write_plain)
+    building.create_exclusively = watched.committing(building.create_exclusively)
+    building.build(Home(Path(home)), [f"folder:{folder}"], tiny_rules(ROOMY), watched.each)
 
 
 def serve() -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from curation import releases
+from curation import building
 from curation.batches import in_threads
 from curation.releases import Release
 from curation.store import Home
@@ -112,7 +112,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
         {"file": "picture1.bmp", "genre": "Grid"},
     ]
     write_collection(folder, range(6), range(12), rows)
-    return releases.build(Home(root / "home"), [f"folder:{folder}"], tiny_rules(PLENTY), in_threads(2))
+    return building.build(Home(root / "home"), [f"folder:{folder}"], tiny_rules(PLENTY), in_threads(2))
 
 
 @pytest.fixture(scope="module")

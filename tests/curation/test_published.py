@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from datasets import Audio, ClassLabel, DatasetDict, Image, load_dataset
 
-from curation import releases, shards
+from curation import building, shards
 from curation.batches import in_threads
 from curation.releases import Release
 from curation.shards import bucket_counts, bucket_of
@@ -31,7 +31,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "TARGET_FILE_BYTES", 3_000_000)
         patch.setattr(shards, "MAX_ROW_GROUP_BYTES", 40_000)
-        yield releases.build(Home(root / "home"), [f"folder:{folder}"], RULES, in_threads(2))
+        yield building.build(Home(root / "home"), [f"folder:{folder}"], RULES, in_threads(2))
 
 
 @pytest.fixture(scope="module")

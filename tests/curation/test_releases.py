@@ -11,7 +11,7 @@ import imageio_ffmpeg
 import pyarrow.parquet as pq
 import pytest
 
-from curation import cutting, images, releases, shards
+from curation import building, cutting, images, shards
 from curation.batches import in_threads
 from curation.releases import Release
 from curation.sources import folder as folder_source
@@ -68,7 +68,7 @@ def small_files() -> Iterator[None]:
 
 
 def build(home: Home, folder: Path, workers: int = 2, rule_set=RULES) -> Release | None:
-    return releases.build(home, [f"folder:{folder}"], rule_set, in_threads(workers))
+    return building.build(home, [f"folder:{folder}"], rule_set, in_threads(workers))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import soundfile
 from PIL import Image
 
 import rules
-from curation import images, releases
+from curation import building, images, releases
 from curation.batches import in_threads
 from curation.collect import current_items, list_sources
 from curation.memory import SPLITS
@@ -145,4 +145,4 @@ def test_duplicate_sound_is_released_once(rows):
 
 
 def test_second_build_of_the_sample_does_nothing(sample_home: Home):
-    assert releases.build(sample_home, ["sample"], RULES, in_threads(1)) is None
+    assert building.build(sample_home, ["sample"], RULES, in_threads(1)) is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from curation import releases
+from curation import building, releases
 from curation.batches import in_threads
 from curation.errors import TransientError
 from curation.store import Home
@@ -57,7 +57,7 @@ def test_a_flow_builds_the_release_that_plain_functions_build(collection: Collec
 
     flow_home, plain_home = Home(tmp_path / "flow"), Home(tmp_path / "plain")
     assert build.run(flow_home.root, [collection.source], str(collection.rules), 2) == 1
-    plain = releases.build(plain_home, [collection.source], load(str(collection.rules)), in_threads(2))
+    plain = building.build(plain_home, [collection.source], load(str(collection.rules)), in_threads(2))
     assert plain is not None
     assert releases.get(flow_home, 1).manifest == plain.manifest
     assert build.run(flow_home.root, [collection.source], str(collection.rules), 2) is None

@@ -1,0 +1,294 @@
+"""The chain from sources to a release: the order of the steps, the claim, the commit."""
+
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation import audio, collect, images, measure
+from curation.assignment import assign
+from curation.batches import Each, batched
+from curation.card import write_card
+from curation.cutting import CutBatch, Released, cut_batch, cut_batches
+from curation.memory import NO_MEMORY, Memory
+from curation.releases import Release, get, latest, rule_set_of, tidy
+from curation.report import write_report
+from curation.schemas import ASSIGNMENT
+from curation.shards import Bucket, bucket_counts, by_bucket, metadata_counts, row_bytes, write_bucket, write_plain
+from curation.store import Home, create_exclusively, digest, file_sha256
+from curation.tables import assignment_table, pairs_table, references_table
+from rules import engine
+from rules.errors import ConfigurationError
+from rules.schema import RuleSet
+
+VERSION = 1  # raise it when the same inputs give another release
+# Each decides bytes of a release: media, tables, the balance, the card or the report.
+TOOLS = ["datasets", "duckdb", "huggingface-hub", "jinja2", "librosa", "numpy", "pillow", "pyarrow", "pydub", "scipy"]
+CLIP_FORMAT = {"sample_rate_hz", "channels", "clip_s"}
+SPARE_DISK_BYTES = 200_000_000  # tables, report and card, above what the media take
+
+logger = logging.getLogger(__name__)
+
+
+def tools() -> dict[str, str]:
+    """Return the versions of everything that decides the bytes of a release."""
+    decoders = {"audio": audio.decoder_version(), "images": images.decoder_version()}
+    code = {"artune": f"{version('artune')}, release code {VERSION}, rules code {engine.VERSION}"}
+    return code | decoders | {name: version(name) for name in TOOLS}
+
+
+def inputs_digest(items: pa.Table, rule_set: RuleSet) -> str:
+    """Return the digest of everything that a release depends on, beside its parent."""
+    return digest([collect.content_digest(items), rule_set.digest, rule_set.seed, tools()])
+
+
+def is_current(home: Home, items: pa.Table, rule_set: RuleSet) -> bool:
+    """Say whether the last release was made from just these inputs."""
+    last = latest(home)
+    return last is not None and last.manifest["inputs"] == inputs_digest(items, rule_set)
+
+
+def build(home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each) -> Release | None:
+    """Collect what is new, decide, and write a release; None if the last one is made from the same inputs.
+
+    Killed at any moment, it goes on from there when called again, and ends with the same bytes.
+
+    Raises:
+        ConfigurationError: a source cannot be used, another build has the claim, the disk is too small, or there is
+            nothing to pair.
+    """
+    home.sweep()
+    listing = collect.list_sources(home, sources)
+    each(collect.collect_batch, listing.batches, "collect")
+    items = collect.current_items(home, listing)
+    if is_current(home, items, rule_set):
+        tidy(home)
+        return None
+    parent = latest(home)
+    if parent:
+        _check_rules(parent, rule_set)
+    return _Builder(home, rule_set, items, parent, each).run()
+
+
+def disk_estimate(listing: collect.Listing, rule_set: RuleSet) -> tuple[int, int]:
+    """Return the bytes that copies of new items will take, and the most that a release can take while it is written."""
+    paths = [entry.path for batch in listing.batches for entry in batch.entries if entry.path and not entry.refusal]
+    pairs = min(len(listing.versions), sum(label.size for label in rule_set.labels))
+    most = 2 * pairs * row_bytes(rule_set) + SPARE_DISK_BYTES
+    return sum(path.stat().st_size for path in paths), most
+
+
+def _check_rules(parent: Release, rule_set: RuleSet) -> None:
+    """Refuse what a later release of the same data set cannot change: numbers of labels, the format of clips."""
+    names = parent.manifest["labels"]
+    if tuple(names) != rule_set.label_names[: len(names)]:
+        raise ConfigurationError(
+            f"release {parent.number} numbers its labels {names}; the rule set must begin with these, "
+            f"in this order, for the numbers are published; it has {list(rule_set.label_names)}"
+        )
+    before, now = (rules.audio.model_dump(include=CLIP_FORMAT) for rules in (rule_set_of(parent), rule_set))
+    if before != now:
+        raise ConfigurationError(
+            f"the clips of release {parent.number} are {before}; the rule set asks for {now}: "
+            "released clips stay as they are, so build another format in a work folder of its own"
+        )
+
+
+class _Builder:
+    """One build of one release."""
+
+    def __init__(self, home: Home, rule_set: RuleSet, items: pa.Table, parent: Release | None, each: Each) -> None:
+        self.home, self.rule_set, self.items, self.parent, self.each = home, rule_set, items, parent, each
+        self.number = parent.number + 1 if parent else 1
+        self.folder = home.release(self.number)
+        self.work = home.root / "releases" / f"{self.number}.work"
+        self.inputs = inputs_digest(items, rule_set)
+        self.claimed = digest([self.inputs, parent.manifest["inputs"] if parent else None])
+        self.buckets: dict[str, int] = parent.manifest["buckets"] if parent else bucket_counts(rule_set)
+
+    def run(self) -> Release:
+        claim = self._claim()
+        with self.home.locked(claim) as mine:
+            if not mine:
+                raise ConfigurationError(f"release {self.number} is being built by another process right now")
+            if claim.with_suffix(".json").exists():  # by a builder of the same inputs, a moment ago
+                return get(self.home, self.number)
+            try:
+                return self._run()
+            except ConfigurationError:
+                claim.unlink()  # nothing was released, and other inputs may mend it
+                raise
+
+    def _run(self) -> Release:
+        self._clear_other_inputs()
+        memory = self._memory()
+        measured = self._measure(memory)
+        pairs = self._decide(memory, measured)
+        self._write_media(pairs, memory)
+        self._write_plain(pairs)
+        self.each(self._finish, [self.folder], "report")
+        release = self._commit(pairs)
+        tidy(self.home)
+        return release
+
+    def _claim(self) -> Path:
+        """Take the number of the release for these inputs, or go on with a build that took it for the same."""
+        path = self.home.root / "releases" / f"{self.number}.claim"
+        mine = self.claimed
+        create_exclusively(path, mine.encode())
+        if (theirs := path.read_text()) != mine:
+            raise ConfigurationError(
+                f"release {self.number} is claimed by a build of other inputs ({theirs[:12]}, not {mine[:12]}). "
+                f"Let it end or run it again with its own sources and rules; to give it up, remove {path}"
+            )
+        return path
+
+    def _clear_other_inputs(self) -> None:
+        """Remove what a build of other inputs wrote before somebody removed its claim."""
+        marker = self.work / "claim"
+        if not marker.exists() or marker.read_text() != self.claimed:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.work, ignore_errors=True)
+            with self.home.replacing(marker) as temporary:
+                temporary.write_text(self.claimed)
+
+    def _memory(self) -> Memory:
+        if self.parent is None:
+            return NO_MEMORY
+        metadata = sorted((self.parent.folder / "metadata").glob("*.parquet"))
+        pairs = pa.concat_tables([pq.read_table(path) for path in metadata])
+        return Memory(pq.read_table(self.parent.folder / "assignment.parquet", schema=ASSIGNMENT), pairs)
+
+    def _measure(self, memory: Memory) -> list[pa.Table]:
+        measured = []
+        for modality, step in measure.steps(self.rule_set).items():
+            mine = self.items.filter(pc.equal(self.items["modality"], modality))["sha256"].drop_null()
+            # What no source lists any more is measured again only while its blob is there.
+            gone = [sha256 for sha256 in memory.sha256s(modality).to_pylist() if self.home.blob(sha256).exists()]
+            wanted = pa.chunked_array([*mine.chunks, pa.array(gone, pa.string())])
+            self.each(measure.measure_batch, measure.pending(self.home, step, wanted), f"measure {step.name}")
+            measured.append(measure.measured(self.home, step, wanted))
+        return measured
+
+    def _decide(self, memory: Memory, measured: list[pa.Table]) -> pa.Table:
+        assignment = assign(self.items, measured[0], measured[1], self.rule_set, memory)
+        pairs = pairs_table(assignment)
+        tables = {
+            "assignment": assignment_table(assignment, memory, self.number),
+            "rejections": assignment.rejections,
+            "candidates": assignment.candidates,
+        }
+        for name, table in tables.items():
+            self.home.write_table(self.folder / f"{name}.parquet", table)
+        written = self.rule_set.model_dump(mode="json", exclude_unset=True)  # most words of the vocabulary set nothing
+        written |= self.rule_set.model_dump(mode="json", include={"image", "audio", "splits"})
+        self._write_text("rule_set.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
+        if not len(pairs):
+            reasons = Counter(assignment.rejections["reason"].to_pylist()).most_common(5)
+            raise ConfigurationError(
+                f"{len(self.items)} items give no pair: "
+                + (", ".join(f"{count} {reason}" for reason, count in reasons) or "there are none")
+                + f"; every one is in {self.folder / 'rejections.parquet'}"
+            )
+        self.references = references_table(assignment, pairs)
+        return pairs
+
+    def _write_media(self, pairs: pa.Table, memory: Memory) -> None:
+        old = pa.array([row["pair_id"] for row in memory.images.values()], pa.string())
+        new = pairs.filter(pc.invert(pc.is_in(pairs["pair_id"], value_set=old)))
+        released = self._released_media(memory)
+        batches = cut_batches(self.home, self.work, self.rule_set, new, released)
+        places = {pair_id: place for batch in batches for pair_id, place in batch.places().items()}
+        files = []
+        for name, rows in by_bucket(pairs, self.buckets):
+            plain = rows.drop_columns(["split"])
+            own = {pair_id: places[pair_id] for pair_id in plain["pair_id"].to_pylist() if pair_id in places}
+            path = Path("data") / f"{name}.parquet"
+            earlier = self.parent.folder / path if self.parent and (self.parent.folder / path).exists() else None
+            files.append(Bucket(self.home, self.folder / path, self.rule_set, plain, own, earlier))
+        self._check_disk(batches, files)
+        self.each(cut_batch, batches, "cut clips")
+        self.each(write_bucket, files, "write shards")
+
+    def _released_media(self, memory: Memory) -> Released:
+        """Return where the parent holds the media of each picture and clip."""
+        if self.parent is None:
+            return Released({}, {})
+        held = memory.assignment.filter(memory.assignment["pair_id"].is_valid()).sort_by("pair_id")
+        places = {}
+        for name, rows in by_bucket(held, self.buckets):
+            path = self.parent.folder / "data" / f"{name}.parquet"
+            places.update(dict.fromkeys(rows["pair_id"].to_pylist(), path))
+        pictures = {
+            key: (places[row["pair_id"]], row["pair_id"]) for key, row in memory.images.items() if row["pair_id"]
+        }
+        clips = {key: (places[row["pair_id"]], row["pair_id"]) for key, row in memory.clips.items() if row["pair_id"]}
+        return Released(pictures, clips)
+
+    def _check_disk(self, batches: list[CutBatch], files: list[Bucket]) -> None:
+        """Refuse before anything is written if what is still to write would not fit."""
+        temporary = sum(len(batch.rows) for batch in batches if not batch.path.exists())
+        rows = sum(len(file.rows) for file in files if not file.path.exists() and (file.places or not file.parent))
+        needed = (temporary + rows) * row_bytes(self.rule_set) + SPARE_DISK_BYTES
+        free = shutil.disk_usage(self.home.root).free
+        logger.info("%d rows to write, %.1f GB of disk needed, %.1f GB free", rows, needed / 1e9, free / 1e9)
+        if needed > free:
+            raise ConfigurationError(f"{self.home.root}: {needed:,} bytes needed to write {rows:,} rows, {free:,} free")
+
+    def _write_plain(self, pairs: pa.Table) -> None:
+        counts = metadata_counts(pairs, self.buckets)
+        for name, rows in by_bucket(pairs, counts):
+            path = self.folder / "metadata" / f"{name}.parquet"
+            write_plain(self.home, path, rows.drop_columns(["split"]), self.rule_set)
+        for name, rows in by_bucket(self.references, counts):
+            write_plain(self.home, self.folder / "references" / f"{name}.parquet", rows, self.rule_set)
+
+    def _finish(self, folder: Path) -> None:
+        """Write the card and the report, which say what the release holds."""
+        with self.home.replacing(folder / "README.md") as temporary:
+            write_card(folder, self.rule_set, temporary, self.number)
+        write_report(folder, self.rule_set, self.work / "report", self.number)
+        page = folder / "report" / "index.html"
+        page.parent.mkdir(exist_ok=True)
+        (self.work / "report" / "index.html").replace(page)
+
+    def _write_text(self, name: str, text: str) -> None:
+        with self.home.replacing(self.folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def _commit(self, pairs: pa.Table) -> Release:
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        hashes = [row for rows in self.each(hash_files, list(batched(files)), "hash") for row in rows]
+        listed = {path.relative_to(self.folder).as_posix(): row for path, row in zip(files, hashes, strict=True)}
+        rejected = pq.read_table(self.folder / "rejections.parquet", columns=["unit", "stage", "reason"])
+        manifest = {
+            "release": self.number,
+            "parent": self.parent.number if self.parent else None,
+            "inputs": self.inputs,
+            "rule_set": {"name": self.rule_set.name, "digest": self.rule_set.digest},
+            "seed": self.rule_set.seed,
+            "labels": list(self.rule_set.label_names),
+            "buckets": self.buckets,
+            "items": len(self.items),
+            "pairs": dict(sorted(Counter(pairs["split"].to_pylist()).items())),
+            "rejections": dict(sorted(Counter(rejected["reason"].to_pylist()).items())),
+            "tools": tools(),
+            "files": listed,
+        }
+        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+        if not create_exclusively(self.home.root / "releases" / f"{self.number}.json", text.encode()):
+            logger.info("release %d was committed by another builder of the same inputs", self.number)
+        return get(self.home, self.number)
+
+
+def hash_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return sha256 and size in bytes of each file."""
+    return [{"sha256": file_sha256(path), "size_bytes": path.stat().st_size} for path in paths]
