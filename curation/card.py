@@ -1,6 +1,5 @@
 """The card of a release: prose from dataset_card.md, tables from the release, a header that `datasets` reads."""
 
-import importlib.resources
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -56,9 +55,9 @@ def summary(release: Path, rule_set: RuleSet) -> str:
 
 def prose() -> str:
     """Return dataset_card.md, from the checkout or from the installed package."""
-    installed = importlib.resources.files("curation") / "dataset_card.md"
+    installed = Path(__file__).with_name("dataset_card.md")
     checkout = Path(__file__).parent.parent / "dataset_card.md"
-    return checkout.read_text(encoding="utf-8") if checkout.exists() else installed.read_text(encoding="utf-8")
+    return (installed if installed.exists() else checkout).read_text(encoding="utf-8")
 
 
 def escaped(text: str | None) -> str:
