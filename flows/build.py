@@ -43,7 +43,6 @@ def in_prefect(shown: Bars) -> Each:
             return []
         of_stage = task(
             name=stage,
-            task_run_name=f"{stage} ({len(batches)} batches)",
             cache_policy=NO_CACHE,  # the files are the cache
             retries=3,
             retry_delay_seconds=[2, 8, 30],
@@ -53,11 +52,16 @@ def in_prefect(shown: Bars) -> Each:
         artifact = cast(UUID, create_progress_artifact(0.0, key=stage.replace(" ", "-"), description=stage))
         waiting: list[PrefectFuture[T]] = []
         results: list[T] = []
-        left = iter(batches)
-        waiting += [of_stage.submit(quote(batch)) for batch in islice(left, IN_FLIGHT)]
+
+        def submit(number: int, batch: Any) -> PrefectFuture[T]:
+            named = of_stage.with_options(task_run_name=f"{stage} {number} of {len(batches)}")
+            return named.submit(quote(batch))  # quoted, or Prefect would look for futures in every table of it
+
+        left = enumerate(batches, 1)
+        waiting += [submit(*batch) for batch in islice(left, IN_FLIGHT)]
         while waiting:
             results.append(waiting.pop(0).result())
-            waiting += [of_stage.submit(quote(batch)) for batch in islice(left, 1)]
+            waiting += [submit(*batch) for batch in islice(left, 1)]
             shown.done(stage)
             if len(results) % max(1, len(batches) // ARTIFACT_STEPS) == 0 or len(results) == len(batches):
                 update_progress_artifact(artifact, 100.0 * len(results) / len(batches))
