@@ -53,7 +53,7 @@ def in_prefect(shown: Bars) -> Each:
         waiting: list[PrefectFuture[T]] = []
         results: list[T] = []
 
-        def submit(number: int, batch: Any) -> PrefectFuture[T]:
+        def submit(number: int, batch: object) -> PrefectFuture[T]:
             named = of_stage.with_options(task_run_name=f"{stage} {number} of {len(batches)}")
             return named.submit(quote(batch))  # quoted, or Prefect would look for futures in every table of it
 
