@@ -94,7 +94,7 @@ def one_of_each_cluster_is_kept(assignment: Assignment) -> None:
             assert winner is None or winner["reason"] not in gone, (row, winner)
 
 
-def all_hold(items: pa.Table, assignment: Assignment, rule_set: RuleSet) -> None:
+def check_all(items: pa.Table, assignment: Assignment, rule_set: RuleSet) -> None:
     nothing_is_lost(items, assignment)
     every_reason_is_known(items, assignment)
     everything_is_used_once(assignment)

@@ -11,33 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from curation.sources import Entry, Facts, folder
+from curation.sources import Facts, folder
 from rules.errors import ConfigurationError
-
-
-def write(root: Path, *names: str) -> None:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-
-
-def listed(root: Path) -> dict[str, Entry]:
-    found = list(folder.entries(str(root)))
-    assert len({entry.source_id for entry in found}) == len(found)
-    return {entry.source_id: entry for entry in found}
-
-
-def fates(root: Path) -> dict[str, str]:
-    return {name: entry.refusal.reason if entry.refusal else "" for name, entry in listed(root).items()}
-
-
-def facts(root: Path, name: str = "x.jpg") -> Facts:
-    return listed(root)[name].facts
-
-
-def table(root: Path, text: str, name: str = "metadata.csv") -> None:
-    (root / name).write_bytes(text.encode())
+from tests.folders import fates, listed, table, write
 
 
 @contextmanager
