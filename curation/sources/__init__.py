@@ -50,7 +50,8 @@ class Source(Protocol):
 
 def names() -> list[str]:
     """Return the names of all sources."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in modules if not name.startswith("_"))  # what sources share begins with _
 
 
 def get(name: str) -> Source:

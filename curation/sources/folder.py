@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from curation import metadata
 from curation.errors import ItemError
 from curation.sources import UNKNOWN_LICENSE, Entry, Facts
+from curation.sources import _metadata as metadata
 from curation.store import digest
 from rules.errors import ConfigurationError
 
