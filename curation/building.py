@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import audio, collect, images, measure
-from curation.assignment import assign
+from curation.assignment import Assignment, assign
 from curation.batches import Each, batched
 from curation.card import write_card
 from curation.cutting import CutBatch, Released, cut_batch, cut_batches
@@ -65,8 +65,9 @@ def build(home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each) -> 
         ConfigurationError: a source cannot be used, another build has the claim, the disk is too small, or there is
             nothing to pair.
     """
-    home.sweep()
     listing = collect.list_sources(home, sources)
+    home.mark()
+    home.sweep()
     each(collect.collect_batch, listing.batches, "collect")
     items = collect.current_items(home, listing)
     if is_current(home, items, rule_set):
@@ -118,7 +119,9 @@ class _Builder:
         claim = self._claim()
         with self.home.locked(claim) as mine:
             if not mine:
-                raise ConfigurationError(f"release {self.number} is being built by another process right now")
+                raise ConfigurationError(
+                    f"{self.home.root}: another process is building release {self.number} right now"
+                )
             if claim.with_suffix(".json").exists():  # by a builder of the same inputs, a moment ago
                 return get(self.home, self.number)
             try:
@@ -192,12 +195,7 @@ class _Builder:
         written |= self.rule_set.model_dump(mode="json", include={"image", "audio", "splits"})
         self._write_text("rule_set.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
         if not len(pairs):
-            reasons = Counter(assignment.rejections["reason"].to_pylist()).most_common(5)
-            raise ConfigurationError(
-                f"{len(self.items)} items give no pair: "
-                + (", ".join(f"{count} {reason}" for reason, count in reasons) or "there are none")
-                + f"; every one is in {self.folder / 'rejections.parquet'}"
-            )
+            raise ConfigurationError(self._why_no_pair(assignment))
         self.references = references_table(assignment, pairs)
         return pairs
 
@@ -217,6 +215,18 @@ class _Builder:
         self._check_disk(batches, files)
         self.each(cut_batch, batches, "cut clips")
         self.each(write_bucket, files, "write shards")
+
+    def _why_no_pair(self, assignment: Assignment) -> str:
+        if not len(self.items):
+            return "the sources hold no item: expected pictures and recordings"
+        sides = {"picture": assignment.pool.images.items, "recording": assignment.pool.music.items}
+        missing = " and ".join(f"no {side}" for side, items in sides.items() if not len(items))
+        why = f"{missing} can be used" if missing else "no label has both pictures and clips"
+        reasons = Counter(assignment.rejections["reason"].to_pylist()).most_common(5)
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+        return (
+            f"{len(self.items)} items give no pair: {why} ({counts}; each is in {self.folder / 'rejections.parquet'})"
+        )
 
     def _released_media(self, memory: Memory) -> Released:
         """Return where the parent holds the media of each picture and clip."""

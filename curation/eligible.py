@@ -95,13 +95,16 @@ def eligible(
             detail = f"was released in {leaks[row]}; its group is in {splits[groups[row]]} now"
             rejections.add(unit, "leak", _item(items, row), detail=detail)
         elif not fitting.of(row):
-            detail = _lacks(fitting.near_misses[fitting.combination[row]])
+            number = int(fitting.combination[row])
+            words = fitting.tags[number]
+            nothing = f"no label takes {words}" if words else "it has no tags"
+            detail = _lacks(fitting.near_misses[number]) or nothing
             rejections.add(unit, "no_rule", _item(items, row), detail=detail)
         else:
             kept[row] = True
     candidates = _candidates(modality, items.filter(pa.array(found.kept_by < 0)), fitting, found.kept_by < 0)
     renamed = dict(zip(universe.sha256s, groups, strict=True))
-    fitting = Fitting(fitting.combination[kept], fitting.fits, fitting.near_misses, fitting.features)
+    fitting = replace(fitting, combination=fitting.combination[kept])
     mask = pa.array(kept)
     own_groups = [groups[row] for row in np.flatnonzero(kept).tolist()]
     return Side(items.filter(mask), own.filter(mask), fitting, own_groups, splits, renamed, candidates)

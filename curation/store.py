@@ -27,11 +27,21 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+MARKER = ".artune-home"
+
+
 class Home:
     """One work folder. Everything in it is made from a source and may be made again, except `releases`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
+
+    def mark(self) -> None:
+        """Put a file into the folder that tells sources to leave it alone: it may lie inside a collected folder."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        marker = self.root / MARKER
+        if not marker.exists():
+            marker.write_text("A work folder of artune. What is in it is never collected.\n")
 
     def blob(self, sha256: str) -> Path:
         return self.root / "blobs" / "sha256" / sha256[:2] / sha256[2:4] / sha256
@@ -103,9 +113,10 @@ class Home:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield False
+                is_mine = False
             else:
-                yield True
+                is_mine = True
+            yield is_mine
 
     def sweep(self) -> None:
         """Remove temporary files that dead processes of this machine left behind."""

@@ -32,12 +32,14 @@ class Fitting:
         fits: for each combination of tags, the labels that fit.
         near_misses: for each combination that fits nowhere, the labels that lack one clause.
         features: for each combination, the canonical music features.
+        tags: for each combination, its canonical tags in words.
     """
 
     combination: npt.NDArray[np.int64]
     fits: list[tuple[Fit, ...]]
     near_misses: list[tuple[NearMiss, ...]]
     features: list[list[str]]
+    tags: list[str]
 
     def of(self, row: int) -> tuple[Fit, ...]:
         return self.fits[int(self.combination[row])]
@@ -54,15 +56,16 @@ def fitting(items: pa.Table, rule_set: RuleSet, modality: str) -> Fitting:
     fit = engine.image_fits if is_image else engine.recording_fits
     miss = engine.image_near_misses if is_image else engine.recording_near_misses
     encoded = _combinations(items, rule_set).dictionary_encode()
-    fits, near_misses, features = [], [], []
+    fits, near_misses, features, words = [], [], [], []
     for combination in encoded.dictionary.to_pylist():
         raw, year = _parse(combination)
         tags = engine.canonical_tags(rule_set, raw, year)
         fits.append(fit(rule_set, tags))
         near_misses.append(() if fits[-1] else miss(rule_set, tags))
         features.append(sorted({tag.value for tag in tags if tag.kind == "music_feature"}))
+        words.append(", ".join(f"{tag.kind.replace('_', ' ')} {tag.value}" for tag in tags))
     index = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return Fitting(index, fits, near_misses, features)
+    return Fitting(index, fits, near_misses, features, words)
 
 
 def _combinations(items: pa.Table, rule_set: RuleSet) -> pa.Array:

@@ -11,7 +11,9 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import FailedRun
 from prefect.futures import PrefectFuture
+from prefect.states import Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
@@ -23,6 +25,7 @@ from curation.batches import Each
 from curation.errors import TransientError
 from curation.store import Home
 from flows.progress import Bars, bars
+from rules.errors import ConfigurationError
 
 T = TypeVar("T")
 
@@ -71,7 +74,7 @@ def in_prefect(shown: Bars) -> Each:
 
 
 @flow(name="build", flow_run_name="build with {rules_name}")
-def build_release(home: Path, sources: list[str], rules_name: str) -> int | None:
+def build_release(home: Path, sources: list[str], rules_name: str) -> int | State[Any] | None:
     """Build a release and publish its table of labels as an artifact.
 
     Args:
@@ -80,14 +83,18 @@ def build_release(home: Path, sources: list[str], rules_name: str) -> int | None
         rules_name: a rule set's name, or a folder with one.
 
     Returns:
-        the number of the new release; None if the last one is made from the same inputs.
+        the number of the new release; None if the last one is made from the same inputs; a failed state that says
+        what a person has to mend.
     """
     for name in ("flows", "curation", "rules"):
         # Prefect attaches handlers to these loggers, but without a level they stay silent.
         logging.getLogger(name).setLevel(logging.INFO)
-    rule_set = rules.load(rules_name)
-    with bars(Console(stderr=True)) as shown:
-        release = building.build(Home(home), sources, rule_set, in_prefect(shown))
+    try:
+        rule_set = rules.load(rules_name)
+        with bars(Console(stderr=True)) as shown:
+            release = building.build(Home(home), sources, rule_set, in_prefect(shown))
+    except ConfigurationError as error:
+        return Failed(message=str(error))  # the sentence, without a traceback that helps nobody
     if release is None:
         return None
     text = f"# Release {release.number}\n\n{card.summary(release.folder, rule_set)}"
@@ -96,6 +103,14 @@ def build_release(home: Path, sources: list[str], rules_name: str) -> int | None
 
 
 def run(home: Path, sources: list[str], rules_name: str, workers: int) -> int | None:
-    """Run the flow on this machine's threads."""
+    """Run the flow on this machine's threads and return the number of the new release, if there is one.
+
+    Raises:
+        ConfigurationError: what the build was told cannot be used.
+    """
     runner = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner[Any](max_workers=workers))
-    return build_release.with_options(task_runner=runner)(home, sources, rules_name)
+    state = build_release.with_options(task_runner=runner)(home, sources, rules_name, return_state=True)
+    try:
+        return cast("int | None", state.result())
+    except FailedRun as error:  # what the flow returned as a failure; anything else is a bug and raised as it is
+        raise ConfigurationError(str(error)) from None

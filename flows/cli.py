@@ -18,6 +18,7 @@ from curation.errors import REASONS
 from curation.releases import Release
 from curation.store import Home
 from flows import settings
+from flows.doctor import blocking
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
 
@@ -71,6 +72,9 @@ def build(source: SourceOption = None, rules_name: RulesOption = None, home: Hom
     Runs as a Prefect flow. Stopped at any moment, the same command goes on from there. With nothing new it says so.
     """
     place = _home(home)
+    workers = settings.from_environment().workers
+    for finding in blocking(place.root):
+        raise ConfigurationError(f"{finding.what}: {finding.found}; {finding.advice}")
     last_sources, last_rules = _last_build(place)
     sources, rules_name = source or last_sources, rules_name or last_rules
     rule_set = rules.load(rules_name)
@@ -88,7 +92,7 @@ def build(source: SourceOption = None, rules_name: RulesOption = None, home: Hom
     settings.quiet_prefect()
     from flows import build as build_flow
 
-    number = build_flow.run(place.root, sources, rules_name, settings.from_environment().workers)
+    number = build_flow.run(place.root, sources, rules_name, workers)
     _remember_build(place, sources, rules_name)
     if number is None:
         console.print("Nothing to do: what is new in the sources changes no release.")
@@ -170,7 +174,7 @@ def doctor(home: HomeOption = None) -> None:
 
     table = Table("", "What")
     table.add_column("Found", overflow="fold")
-    table.add_column("How to mend it")
+    table.add_column("How to mend it", overflow="fold")
     broken = False
     for finding in findings(_home(home).root):
         mark = "[green]fine[/]" if finding.fine else "[red]missing[/]" if finding.required else "[yellow]optional[/]"

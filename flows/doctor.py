@@ -37,6 +37,11 @@ def findings(home: Path) -> Iterator[Finding]:
     yield from _packages()
 
 
+def blocking(home: Path) -> Iterator[Finding]:
+    """Return what a build could not do without: looked at before each."""
+    return (finding for finding in (_writable(home), *_ffmpeg()) if not finding.fine)
+
+
 def _ffmpeg() -> Iterator[Finding]:
     advice = "pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to a program"
     try:
@@ -62,7 +67,9 @@ def _writable(home: Path) -> Finding:
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
-        return Finding("work folder", f"{home}: {error.strerror}", False, advice="choose another with --home")
+        return Finding(
+            "work folder", f"{home}: {error.strerror}", False, advice="choose another with --home, or ARTUNE_HOME"
+        )
     return Finding("work folder", f"{home} can be written", True)
 
 

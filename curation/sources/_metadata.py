@@ -4,6 +4,7 @@ Every text in it comes from outside: it is cleaned of control characters and cut
 """
 
 import csv
+import difflib
 import json
 import posixpath
 import re
@@ -33,6 +34,7 @@ TAG_COLUMNS = {
 }
 COLUMNS = {*FILE_COLUMNS, *TEXT_COLUMNS, *TAG_COLUMNS, "tags"}
 
+ALIKE = 0.8  # "licence" and "license", "stlye" and "style"; but not "modality" and "nationality"
 MAX_TEXT_CHARS = 1_000
 MAX_TAGS = 100
 MAX_SIDECAR_BYTES = 1 << 20
@@ -165,7 +167,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, object], str]]:
     reader = csv.reader((text for _, text in _lines(path)), strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
-        _require_file_column(path, header)
+        _check_columns(path, header)
         line = reader.line_num + 1
         for cells in reader:
             mistake = f"{len(cells)} cells under {len(header)} columns" if len(cells) > len(header) else ""
@@ -186,7 +188,7 @@ def _jsonl_records(path: Path) -> Iterator[tuple[int, dict[str, object], str]]:
         except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"{path}, line {line}: {error}; expected one JSON object a line") from error
         if is_first:
-            _require_file_column(path, list(record))
+            _check_columns(path, list(record))
         is_first = False
         yield line, record, ""
 
@@ -195,7 +197,7 @@ def _parquet_records(path: Path) -> Iterator[tuple[int, dict[str, object], str]]
     try:
         with pq.ParquetFile(path) as file:
             names = {name: name.strip().lower() for name in file.schema_arrow.names}
-            _require_file_column(path, list(names.values()))
+            _check_columns(path, list(names.values()))
             line = 0
             for batch in file.iter_batches(columns=[name for name, key in names.items() if key in COLUMNS]):
                 for record in batch.to_pylist():
@@ -221,10 +223,15 @@ def _record(value: object) -> dict[str, object]:
     return {key.strip().lower(): item for key, item in value.items()}
 
 
-def _require_file_column(path: Path, header: list[str]) -> None:
+def _check_columns(path: Path, header: list[str]) -> None:
     if not set(header) & set(FILE_COLUMNS):
         found = f"the columns are {', '.join(header)}" if any(header) else "there are no columns"
         raise ConfigurationError(f"{path}, line 1: {found:.500}; expected one of {', '.join(FILE_COLUMNS)}")
+    for name in header:
+        meant = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=ALIKE) if name not in COLUMNS else []
+        if meant:
+            # Columns of other names are somebody's own; one that is nearly ours would be lost in silence.
+            raise ConfigurationError(f"{path}: column {name!r}: expected {meant[0]!r}, or a name less like it")
 
 
 def _tags(record: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from curation.errors import ItemError
 from curation.sources import UNKNOWN_LICENSE, Entry, Facts
 from curation.sources import _metadata as metadata
-from curation.store import digest
+from curation.store import MARKER, digest
 from rules.errors import ConfigurationError
 
 HOMEPAGE = ""
@@ -173,6 +173,8 @@ def _scan(root: Path, directory: Path, table: Path | None) -> Iterator[tuple[str
     except OSError as error:
         yield "", _File("", directory, refusal=ItemError("unreadable", f"the directory: {error.strerror}"))
         return
+    if any(child.name == MARKER for child in children):
+        return  # a work folder of artune: its files are copies and results, not items
     is_root = directory == root
     for child in children:
         if child.name.startswith(".") or (is_root and table and child.name == table.name):

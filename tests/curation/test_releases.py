@@ -212,7 +212,9 @@ def test_claim_of_other_inputs_is_refused_by_its_name(grown, tmp_path):
 
 def test_nothing_to_pair_is_refused_and_the_rejections_are_named(tmp_path):
     folder = write_collection(tmp_path / "media", range(2), range(0))
-    with pytest.raises(ConfigurationError, match=r"give no pair: 2 class_full.*rejections\.parquet"):
+    with pytest.raises(
+        ConfigurationError, match=r"give no pair: no recording can be used \(2 class_full.*rejections\.parquet"
+    ):
         build(Home(tmp_path / "home"), folder)
     rejected = pq.read_table(tmp_path / "home/releases/1/rejections.parquet")
     assert rejected["reason"].to_pylist() == ["class_full", "class_full"]
@@ -232,7 +234,7 @@ def test_release_that_another_process_writes_is_refused(grown, tmp_path):
     (home.root / "releases" / "2.json").unlink()  # as if the second build were under way
     with home.locked(home.root / "releases" / "2.claim") as mine:
         assert mine
-        with pytest.raises(ConfigurationError, match="release 2 is being built by another process"):
+        with pytest.raises(ConfigurationError, match="another process is building release 2 right now"):
             build(home, grown.folder)
 
 
@@ -245,7 +247,7 @@ def test_clips_of_another_format_are_refused(grown):
 
 def test_empty_folder_is_refused(tmp_path):
     (tmp_path / "media").mkdir()
-    with pytest.raises(ConfigurationError, match="0 items give no pair"):
+    with pytest.raises(ConfigurationError, match="the sources hold no item: expected pictures and recordings"):
         build(Home(tmp_path / "home"), tmp_path / "media")
 
 

@@ -114,6 +114,46 @@ def test_what_cannot_be_used_is_told_in_one_line_with_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({}, "the sources hold no item: expected pictures and recordings"),
+        ({"a.txt": "text"}, "1 items give no pair: no picture and no recording can be used (1 unknown_type"),
+    ],
+)
+def test_what_gives_no_pair_is_told_without_a_traceback(
+    built: Built, tmp_path: Path, files: dict[str, str], told: str
+) -> None:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    home = tmp_path / "home"
+    prefect_home = str(built.home.parent / "prefect")
+    rule = str(built.collection.rules)
+    done = artune("build", "--source", f"folder:{folder}", "--rules", rule, "--home", home, PREFECT_HOME=prefect_home)
+    assert done.returncode == 2
+    assert told in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (home / "releases" / "1.claim").exists()
+
+
+def test_a_work_folder_below_a_file_is_refused_before_anything_else(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = artune("build", "--home", tmp_path / "file" / "home")
+    assert done.returncode == 2
+    assert "work folder" in done.stderr
+    assert "choose another with --home" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_ffmpeg_that_cannot_be_used_is_refused_instead_of_blaming_the_recordings(tmp_path: Path) -> None:
+    done = artune("build", "--home", tmp_path / "home", IMAGEIO_FFMPEG_EXE="/bin/true")
+    assert done.returncode == 2
+    assert "ffmpeg with chromaprint and s16le: lacks chromaprint, s16le; " in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
 @pytest.mark.parametrize("command", [[], ["build"], ["status"], ["report"], ["doctor"]])
 def test_help_tells_what_each_command_does(command: list[str]) -> None:
     done = artune(*command, "--help")

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curation.sources import Facts, folder
+from curation.store import Home
 from rules.errors import ConfigurationError
 from tests.folders import fates, listed, table, write
 
@@ -203,3 +204,9 @@ def test_version_changes_with_the_file_and_with_its_facts(tmp_path: Path) -> Non
     second = listed(tmp_path)["x.jpg"].version
     os.utime(tmp_path / "x.jpg", ns=(1, 1))
     assert len({first, second, listed(tmp_path)["x.jpg"].version}) == 3
+
+
+def test_work_folder_inside_the_folder_is_left_alone(tmp_path: Path) -> None:
+    write(tmp_path, "a.jpg", "out/blobs/b.jpg")
+    Home(tmp_path / "out").mark()
+    assert set(listed(tmp_path)) == {"a.jpg"}

@@ -258,3 +258,20 @@ def test_year_is_the_first_of_what_is_written(tmp_path: Path, written: object, y
     write(tmp_path, "x.jpg")
     table(tmp_path, json.dumps({"file": "x.jpg", "year": written}) + "\n", "metadata.jsonl")
     assert facts(tmp_path).year == year
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("stlye", "style"), ("licence", "license"), ("musicfeatures", "music_features")]
+)
+def test_column_that_is_nearly_one_of_ours_is_refused(tmp_path: Path, written: str, meant: str) -> None:
+    write(tmp_path, "x.jpg")
+    table(tmp_path, f"file,{written}\nx.jpg,Baroque\n")
+    with pytest.raises(ConfigurationError, match=f"metadata.csv: column '{written}': expected '{meant}'"):
+        listed(tmp_path)
+
+
+@pytest.mark.parametrize("column", ["modality", "origin", "note", "id", "source", "description"])
+def test_column_of_another_name_is_somebody_s_own(tmp_path: Path, column: str) -> None:
+    write(tmp_path, "x.jpg")
+    table(tmp_path, f"file,{column}\nx.jpg,anything\n")
+    assert facts(tmp_path).tags == ()
