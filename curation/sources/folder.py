@@ -54,7 +54,8 @@ def entries(location: str) -> Iterator[Entry]:
         root = Path(location).expanduser().resolve(strict=True)
         os.scandir(root).close()
     except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigurationError(f"{location!r}: {error}; expected a folder of pictures and recordings") from error
+        what = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigurationError(f"{location!r}: {what}; expected a folder of pictures and recordings") from error
     table = _table(root)
     rows, refused = _index(table) if table else ({}, [])
     return _entries(root, table, rows, refused)

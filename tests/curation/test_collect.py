@@ -84,6 +84,12 @@ def test_file_that_vanishes_is_unreadable_and_tried_again(home, folder):
     assert collected(home, folder)["reason"].to_pylist() == [None, None]
 
 
+def test_link_that_leads_nowhere_is_no_news_the_second_time(home, folder):
+    (folder / "c.png").symlink_to("nothing")
+    assert collected(home, folder)["reason"].to_pylist()[-1] is not None
+    assert list_sources(home, [f"folder:{folder}"]).batches == []
+
+
 @contextmanager
 def nobody() -> Iterator[None]:
     """Drop root's rights, which no permission binds, for as long as the block runs."""
@@ -103,7 +109,12 @@ def test_file_without_permission_is_unreadable(folder):
         (opened / "a.png").chmod(0)
         Path(place).chmod(0o777)
         with nobody():
-            assert collected(Home(Path(place) / "home"), opened)["reason"].to_pylist() == ["unreadable", None]
+            home = Home(Path(place) / "home")
+            assert collected(home, opened)["reason"].to_pylist() == ["unreadable", None]
+            # It may be readable the next time, but that it is tried again is no news.
+            (batch,) = list_sources(home, [f"folder:{opened}"]).batches
+            assert [entry.source_id for entry in batch.entries] == ["a.png"]
+            assert batch.again
             shutil.rmtree(Path(place) / "home")
 
 
