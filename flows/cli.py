@@ -1,9 +1,6 @@
 """The `artune` command. What only looks never imports Prefect, which takes seconds to start."""
 
-import json
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import pyarrow.parquet as pq
 import typer
@@ -19,11 +16,18 @@ from curation.releases import Release
 from curation.store import Home
 from flows import settings
 from flows.doctor import blocking
+from flows.terminal import (
+    HomeOption,
+    ReleaseOption,
+    RulesOption,
+    SourceOption,
+    console,
+    home_of,
+    last_build,
+    remember_build,
+)
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
-
-DEFAULT_SOURCE, DEFAULT_RULES = "sample", "museart18"
-LAST_BUILD = "last_build.json"  # a convenience of this command; no release depends on it
 
 app = typer.Typer(
     help="Build a paired data set of artworks and music, and keep it alive.",
@@ -31,38 +35,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,  # a traceback must not show what a variable holds
 )
-console = Console()
-
-HomeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        help="Work folder; everything artune writes is in it. Else ARTUNE_HOME, else artune-home.",
-    ),
-]
-SourceOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--source",
-        metavar="NAME[:PLACE]",
-        help="Where items come from: sample, or folder:PATH; give it again for another. Without it, the sources of the "
-        "last build in this work folder, or the sample.",
-    ),
-]
-RulesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--rules",
-        metavar="NAME|DIR",
-        help="Rule set: its name, or a folder with one. Without it, that of the last build, or museart18.",
-    ),
-]
-ReleaseOption = Annotated[int | None, typer.Option("--release", metavar="N", help="Release; the last one without it.")]
-
-
-def _home(home: str | None) -> Home:
-    return Home(settings.local_folder(home) if home else settings.from_environment().home)
 
 
 @app.command()
@@ -71,11 +43,11 @@ def build(source: SourceOption = None, rules_name: RulesOption = None, home: Hom
 
     Runs as a Prefect flow. Stopped at any moment, the same command goes on from there. With nothing new it says so.
     """
-    place = _home(home)
+    place = home_of(home)
     workers = settings.from_environment().workers
     for finding in blocking(place.root):
         raise ConfigurationError(f"{finding.what}: {finding.found}; {finding.advice}")
-    last_sources, last_rules = _last_build(place)
+    last_sources, last_rules = last_build(place)
     sources, rules_name = source or last_sources, rules_name or last_rules
     rule_set = rules.load(rules_name)
     listing = collect.list_sources(place, sources)
@@ -93,7 +65,7 @@ def build(source: SourceOption = None, rules_name: RulesOption = None, home: Hom
     from flows import build as build_flow
 
     number = build_flow.run(place.root, sources, rules_name, workers)
-    _remember_build(place, sources, rules_name)
+    remember_build(place, sources, rules_name)
     if number is None:
         console.print("Nothing to do: what is new in the sources changes no release.")
         return
@@ -113,28 +85,10 @@ def _announce(home: Home, sources: list[str], listing: Listing, rule_set: RuleSe
     )
 
 
-def _last_build(home: Home) -> tuple[list[str], str]:
-    """Return sources and rules of the last build in this work folder, or what a first one takes."""
-    path = home.root / LAST_BUILD
-    if not path.exists():
-        return [DEFAULT_SOURCE], DEFAULT_RULES
-    last = json.loads(path.read_text(encoding="utf-8"))
-    return last["sources"], last["rules"]
-
-
-def _remember_build(home: Home, sources: list[str], rules_name: str) -> None:
-    """Keep them for the next build that names none, folders by their whole path."""
-    named = [collect.split_location(source) for source in sources]
-    whole = [f"{name}:{Path(location).expanduser().absolute()}" if location else name for name, location in named]
-    rule_set = rules_name if rules_name in rules.names() else str(Path(rules_name).expanduser().absolute())
-    with home.replacing(home.root / LAST_BUILD) as temporary:
-        temporary.write_text(json.dumps({"sources": whole, "rules": rule_set}) + "\n", encoding="utf-8")
-
-
 @app.command()
 def status(home: HomeOption = None) -> None:
     """Show the releases of a work folder, and the last one's labels and rejections."""
-    place = _home(home)
+    place = home_of(home)
     found = releases.numbers(place)
     if not found:
         console.print(f"{escape(str(place.root))} has no release yet; `artune build` makes one.")
@@ -157,7 +111,7 @@ def status(home: HomeOption = None) -> None:
 @app.command()
 def report(release: ReleaseOption = None, home: HomeOption = None) -> None:
     """Print where the report of a release is, and open it in a browser from a terminal."""
-    place = _home(home)
+    place = home_of(home)
     found = releases.latest(place) if release is None else releases.get(place, release)
     if found is None:
         raise ConfigurationError(f"{place.root} has no release yet; `artune build` makes one")
@@ -176,7 +130,7 @@ def doctor(home: HomeOption = None) -> None:
     table.add_column("Found", overflow="fold")
     table.add_column("How to mend it", overflow="fold")
     broken = False
-    for finding in findings(_home(home).root):
+    for finding in findings(home_of(home).root):
         mark = "[green]fine[/]" if finding.fine else "[red]missing[/]" if finding.required else "[yellow]optional[/]"
         advice = "" if finding.fine else escape(finding.advice)
         table.add_row(mark, escape(finding.what), escape(finding.found), advice)
