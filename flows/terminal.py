@@ -1,0 +1,67 @@
+"""What every command shares: the console, the options, and the memory of the last build."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import rules
+from curation.store import Home
+from flows import settings
+
+DEFAULT_SOURCE, DEFAULT_RULES = "sample", "museart18"
+LAST_BUILD = "last_build.json"  # a convenience of the command; no release depends on it
+
+console = Console()
+
+HomeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="Work folder; everything artune writes is in it. Else ARTUNE_HOME, else artune-home.",
+    ),
+]
+SourceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="NAME[:PLACE]",
+        help="Where items come from: sample, or folder:PATH; give it again for another. Without it, the sources of the "
+        "last build in this work folder, or the sample.",
+    ),
+]
+RulesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rules",
+        metavar="NAME|DIR",
+        help="Rule set: its name, or a folder with one. Without it, that of the last build, or museart18.",
+    ),
+]
+ReleaseOption = Annotated[int | None, typer.Option("--release", metavar="N", help="Release; the last one without it.")]
+
+
+def home_of(option: str | None) -> Home:
+    """Return the work folder that the option or else the environment names."""
+    return Home(settings.local_folder(option) if option else settings.from_environment().home)
+
+
+def last_build(home: Home) -> tuple[list[str], str]:
+    """Return sources and rules of the last build in this work folder, or what a first one takes."""
+    path = home.root / LAST_BUILD
+    if not path.exists():
+        return [DEFAULT_SOURCE], DEFAULT_RULES
+    last = json.loads(path.read_text(encoding="utf-8"))
+    return last["sources"], last["rules"]
+
+
+def remember_build(home: Home, sources: list[str], rules_name: str) -> None:
+    """Keep them for the next command that names none, folders by their whole path."""
+    named = [source.partition(":") for source in sources]
+    whole = [f"{name}:{Path(location).expanduser().absolute()}" if location else name for name, _, location in named]
+    rule_set = rules_name if rules_name in rules.names() else str(Path(rules_name).expanduser().absolute())
+    with home.replacing(home.root / LAST_BUILD) as temporary:
+        temporary.write_text(json.dumps({"sources": whole, "rules": rule_set}) + "\n", encoding="utf-8")
