@@ -18,10 +18,9 @@ from curation.assignment import Assignment, assign
 from curation.batches import Each, batched
 from curation.card import write_card
 from curation.cutting import CutBatch, Released, cut_batch, cut_batches
-from curation.memory import NO_MEMORY, Memory
-from curation.releases import Release, get, latest, rule_set_of, tidy
+from curation.memory import Memory
+from curation.releases import PublishedRules, Release, get, latest, memory_of, numbers, publish, rule_set_of, tidy
 from curation.report import write_report
-from curation.schemas import ASSIGNMENT
 from curation.shards import Bucket, bucket_counts, by_bucket, metadata_counts, row_bytes, write_bucket, write_plain
 from curation.store import Home, create_exclusively, digest, file_sha256
 from curation.tables import assignment_table, pairs_table, references_table
@@ -52,7 +51,7 @@ def inputs_digest(items: pa.Table, rule_set: RuleSet) -> str:
 
 def is_current(home: Home, items: pa.Table, rule_set: RuleSet) -> bool:
     """Say whether the last release was made from just these inputs."""
-    last = latest(home)
+    last = latest(home, rule_set.name)
     return last is not None and last.manifest["inputs"] == inputs_digest(items, rule_set)
 
 
@@ -73,10 +72,10 @@ def build(home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each) -> 
     if is_current(home, items, rule_set):
         tidy(home)
         return None
-    parent = latest(home)
+    parent = latest(home, rule_set.name)
     if parent:
-        _check_rules(parent, rule_set)
-    return _Builder(home, rule_set, items, parent, each).run()
+        _check_clips(parent, rule_set)
+    return _Builder(home, publish(rule_set, parent), items, parent, each).run()
 
 
 def disk_estimate(listing: collect.Listing, rule_set: RuleSet) -> tuple[int, int]:
@@ -87,14 +86,8 @@ def disk_estimate(listing: collect.Listing, rule_set: RuleSet) -> tuple[int, int
     return sum(path.stat().st_size for path in paths), most
 
 
-def _check_rules(parent: Release, rule_set: RuleSet) -> None:
-    """Refuse what a later release of the same data set cannot change: numbers of labels, the format of clips."""
-    names = parent.manifest["labels"]
-    if tuple(names) != rule_set.label_names[: len(names)]:
-        raise ConfigurationError(
-            f"release {parent.number} numbers its labels {names}; the rule set must begin with these, "
-            f"in this order, for the numbers are published; it has {list(rule_set.label_names)}"
-        )
+def _check_clips(parent: Release, rule_set: RuleSet) -> None:
+    """Refuse what a later release of the same data set cannot change: the format of clips."""
     before, now = (rules.audio.model_dump(include=CLIP_FORMAT) for rules in (rule_set_of(parent), rule_set))
     if before != now:
         raise ConfigurationError(
@@ -106,9 +99,11 @@ def _check_rules(parent: Release, rule_set: RuleSet) -> None:
 class _Builder:
     """One build of one release."""
 
-    def __init__(self, home: Home, rule_set: RuleSet, items: pa.Table, parent: Release | None, each: Each) -> None:
+    def __init__(
+        self, home: Home, rule_set: PublishedRules, items: pa.Table, parent: Release | None, each: Each
+    ) -> None:
         self.home, self.rule_set, self.items, self.parent, self.each = home, rule_set, items, parent, each
-        self.number = parent.number + 1 if parent else 1
+        self.number = max(numbers(home), default=0) + 1
         self.folder = home.release(self.number)
         self.work = home.root / "releases" / f"{self.number}.work"
         self.inputs = inputs_digest(items, rule_set)
@@ -132,7 +127,7 @@ class _Builder:
 
     def _run(self) -> Release:
         self._clear_other_inputs()
-        memory = self._memory()
+        memory = memory_of(self.parent, self.rule_set)
         measured = self._measure(memory)
         pairs = self._decide(memory, measured)
         self._write_media(pairs, memory)
@@ -163,13 +158,6 @@ class _Builder:
             with self.home.replacing(marker) as temporary:
                 temporary.write_text(self.claimed)
 
-    def _memory(self) -> Memory:
-        if self.parent is None:
-            return NO_MEMORY
-        metadata = sorted((self.parent.folder / "metadata").glob("*.parquet"))
-        pairs = pa.concat_tables([pq.read_table(path) for path in metadata])
-        return Memory(pq.read_table(self.parent.folder / "assignment.parquet", schema=ASSIGNMENT), pairs)
-
     def _measure(self, memory: Memory) -> list[pa.Table]:
         measured = []
         for modality, step in measure.steps(self.rule_set).items():
@@ -192,7 +180,7 @@ class _Builder:
         for name, table in tables.items():
             self.home.write_table(self.folder / f"{name}.parquet", table)
         written = self.rule_set.model_dump(mode="json", exclude_unset=True)  # most words of the vocabulary set nothing
-        written |= self.rule_set.model_dump(mode="json", include={"image", "audio", "splits"})
+        written |= self.rule_set.model_dump(mode="json", include={"image", "audio", "splits", "numbering"})
         self._write_text("rule_set.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
         if not len(pairs):
             raise ConfigurationError(self._why_no_pair(assignment))

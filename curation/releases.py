@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation.memory import NO_MEMORY, Memory
+from curation.schemas import ASSIGNMENT
 from curation.store import Home
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
@@ -45,14 +48,84 @@ def get(home: Home, number: int) -> Release:
     return Release(number, home.release(number), json.loads(path.read_text(encoding="utf-8")))
 
 
-def latest(home: Home) -> Release | None:
-    """Return the last release, or None before the first."""
-    return get(home, numbers(home)[-1]) if numbers(home) else None
+def latest(home: Home, data_set: str | None = None) -> Release | None:
+    """Return the last release, or the last one of a data set; None before the first.
+
+    A data set is what rule sets of one name made: several live side by side in one work folder, from one collection.
+    """
+    found = (get(home, number) for number in reversed(numbers(home)))
+    return next((release for release in found if data_set in (None, release.manifest["rule_set"]["name"])), None)
 
 
-def rule_set_of(release: Release) -> RuleSet:
+class PublishedRules(RuleSet):
+    """A rule set with the place of every label that its data set ever had: users know a label by that number."""
+
+    numbering: tuple[str, ...] = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The class names in their published order, retired ones too."""
+        return self.numbering or super().label_names
+
+
+def rule_set_of(release: Release) -> PublishedRules:
     """Return the rule set that a release was built with."""
-    return RuleSet.model_validate(json.loads((release.folder / "rule_set.json").read_text(encoding="utf-8")))
+    return PublishedRules.model_validate(json.loads((release.folder / "rule_set.json").read_text(encoding="utf-8")))
+
+
+def publish(rule_set: RuleSet, parent: Release | None) -> PublishedRules:
+    """Give every label its number: that of the parent release, which stays for life, or the next one.
+
+    Raises:
+        ConfigurationError: a label of the parent is gone and nobody said so, or two labels claim one number.
+    """
+    before = list(parent.manifest["labels"]) if parent else []
+    renamed = _renamed(before, rule_set)
+    numbering = [renamed.get(name, name) for name in before]
+    own = [label.name for label in rule_set.labels]
+    gone = [name for name in numbering if name not in own and name not in rule_set.retired_labels]
+    if parent and gone:
+        new = [name for name in own if name not in numbering]
+        hint = f"; if {new[0]} is the new name of one, give that label `renamed_from`" if new else ""
+        raise ConfigurationError(
+            f"release {parent.number} has the labels {', '.join(gone)}, which the rule set {rule_set.name} has not: "
+            f"expected each among its labels, or in `retired_labels` of labels.yaml, where its number "
+            f"stays reserved{hint}"
+        )
+    return PublishedRules.model_construct(
+        rule_set.model_fields_set | {"numbering"},
+        **dict(rule_set),
+        numbering=(*numbering, *(name for name in own if name not in numbering)),
+    )
+
+
+def _renamed(before: list[str], rule_set: RuleSet) -> dict[str, str]:
+    """Return the labels of an earlier release that have another name now."""
+    renamed = {}
+    for label in rule_set.labels:
+        if label.renamed_from in before:
+            if label.name in before:
+                raise ConfigurationError(
+                    f"label {label.name}: renamed_from {label.renamed_from}: expected a name that earlier releases do "
+                    "not have yet; they have both labels, and a number stays with its label"
+                )
+            renamed[label.renamed_from] = label.name
+    return renamed
+
+
+def memory_of(parent: Release | None, rule_set: RuleSet) -> Memory:
+    """Return what the parent release decided, its labels by the names that they have now."""
+    if parent is None:
+        return NO_MEMORY
+    assignment = pq.read_table(parent.folder / "assignment.parquet", schema=ASSIGNMENT)
+    renamed = _renamed(parent.manifest["labels"], rule_set)
+    if renamed:
+        labels = assignment["label"].combine_chunks().dictionary_encode()
+        names = [renamed.get(name, name) for name in labels.dictionary.to_pylist()]
+        now = pa.DictionaryArray.from_arrays(labels.indices, pa.array(names, pa.string())).cast(pa.string())
+        assignment = assignment.set_column(ASSIGNMENT.get_field_index("label"), "label", now)
+    metadata = sorted((parent.folder / "metadata").glob("*.parquet"))
+    return Memory(assignment, pa.concat_tables([pq.read_table(path) for path in metadata]))
 
 
 def label_counts(release: Release, rule_set: RuleSet) -> dict[str, Counter[str]]:

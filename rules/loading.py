@@ -14,7 +14,7 @@ from rules.spelling import closest, fold
 
 # file -> its top-level keys
 _SETTINGS, _LABELS, _VOCABULARY = "settings.yaml", "labels.yaml", "vocabulary.yaml"
-_HOME_OF = {"labels": _LABELS, "vocabulary": _VOCABULARY}
+_HOME_OF = {"labels": _LABELS, "retired_labels": _LABELS, "vocabulary": _VOCABULARY}
 
 # pydantic's words for what a curator may not know by that name
 _PLAINER = {

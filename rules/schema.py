@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -13,8 +13,11 @@ from rules.spelling import fold
 
 Kind = Literal["style", "genre", "century", "nationality", "continent", "sub_genre", "music_feature"]
 KINDS: tuple[str, ...] = get_args(Kind)
-ImageKind = Literal["style", "genre", "century", "nationality", "continent"]
-IMAGE_KINDS: tuple[str, ...] = get_args(ImageKind)
+# What else a clause may ask for: numbers of an item, and the source that lists it.
+NUMBERS = ("year", "width_px", "height_px", "duration_s", "loudness_lufs")
+GROUPS = ("all", "any", "none")
+ONLY_IMAGES = ("width_px", "height_px")
+ONLY_MUSIC = ("sub_genre", "music_feature", "duration_s", "loudness_lufs")
 
 MAX_NAME_CHARS = 100
 SHARE_TOLERANCE = 1e-9  # 0.8 + 0.1 + 0.1 is not exactly 1 in binary
@@ -31,10 +34,12 @@ Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Words = Annotated[tuple[Name, ...], Field(min_length=1)]
+SourceName = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MAX_NAME_CHARS)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Building the validators of every model at import takes longer than reading a rule set.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ImageSettings(_Model):
@@ -84,44 +89,111 @@ class Splits(_Model):
         return self
 
 
-class Clause(_Model):
-    """One step of a condition: a kind of tag with the words of which one is enough, or a condition within."""
+class Range(_Model):
+    """The numbers from `min` to `max`, both included; one of them may be missing."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    min: Number | None = None
+    max: Number | None = None
+
+    @model_validator(mode="after")
+    def _has_room(self) -> "Range":
+        if self.min is None and self.max is None:
+            raise ValueError("min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min to be at most max ({self.max:.10g})")
+        return self
+
+    def holds(self, number: float) -> bool:
+        return (self.min is None or self.min <= number) and (self.max is None or number <= self.max)
+
+    def __str__(self) -> str:
+        if self.min is None:
+            return f"at most {self.max:.10g}"
+        return f"at least {self.min:.10g}" if self.max is None else f"{self.min:.10g} to {self.max:.10g}"
+
+
+class Clause(_Model):
+    """One step of a condition: words of which one is enough, a range that holds the number, or a condition within."""
 
     style: Words = ()
     genre: Words = ()
     century: Words = ()
     nationality: Words = ()
     continent: Words = ()
+    sub_genre: Words = ()
+    music_feature: Words = ()
+    min_confidence: Annotated[
+        Share | None, Field(description="beside words: a tag that is less sure does not count")
+    ] = None
+    year: Annotated[Range | None, Field(description="the earliest year of the work")] = None
+    width_px: Range | None = None
+    height_px: Range | None = None
+    duration_s: Annotated[Range | None, Field(description="of the whole recording")] = None
+    loudness_lufs: Annotated[Range | None, Field(description="the median over the clips of a recording")] = None
+    source: Annotated[tuple[SourceName, ...], Field(min_length=1, description="the sources that list the item")] = ()
     all: Annotated[tuple["Clause", ...], Field(min_length=1)] = ()
     any: Annotated[tuple["Clause", ...], Field(min_length=1)] = ()
     none: Annotated[tuple["Clause", ...], Field(min_length=1)] = ()
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [key]} for key in (*KINDS, *NUMBERS, "source", *GROUPS)],
+            "dependentSchemas": {"min_confidence": {"anyOf": [{"required": [kind]} for kind in KINDS]}},
+        }
+    )
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "Clause":
-        if len(self.model_fields_set) != 1:
-            raise ValueError(f"exactly one of {', '.join(type(self).model_fields)} after each dash")
+        if len(self.model_fields_set - {"min_confidence"}) != 1:
+            raise ValueError(f"exactly one of {', '.join(self.asks_for())} after each dash")
+        if self.min_confidence is not None and not self.kind:
+            raise ValueError(f"min_confidence beside one of {', '.join(KINDS)} only")
         return self
+
+    @classmethod
+    def asks_for(cls) -> tuple[str, ...]:
+        """Return the keys of which a clause has exactly one."""
+        return tuple(key for key in cls.model_fields if key != "min_confidence")
+
+    @cached_property
+    def key(self) -> str:
+        """What it asks for: a kind of tag, a number, `source` or a condition."""
+        (key,) = self.model_fields_set - {"min_confidence"}
+        return key
 
     @cached_property
     def kind(self) -> str | None:
-        """The kind of tag it asks for; None where it holds a condition."""
-        (key,) = self.model_fields_set
-        return key if key in IMAGE_KINDS else None
+        """The kind of tag it asks for; None where it asks for something else."""
+        return self.key if self.key in KINDS else None
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words of which one is enough; none where it holds a condition."""
-        return getattr(self, self.kind) if self.kind else ()
+        """The words of which one is enough; none where it asks for something else than tags."""
+        return getattr(self, self.key) if self.kind else ()
+
+    @property
+    def range(self) -> Range | None:
+        """The range in which the number has to lie; None where it asks for something else."""
+        return getattr(self, self.key) if self.key in NUMBERS else None
 
 
-class Condition(_Model):
+def within(clauses: Iterable[Clause]) -> Iterator[Clause]:
+    """Yield the clauses, and those within them."""
+    for clause in clauses:
+        yield clause
+        yield from within((*clause.all, *clause.any, *clause.none))
+
+
+class _Conditional(_Model):
+    all: Annotated[tuple["Clause", ...], Field(min_length=1, description="every line must hold")] = ()
+    any: Annotated[tuple["Clause", ...], Field(min_length=1, description="one line is enough")] = ()
+    none: Annotated[tuple["Clause", ...], Field(min_length=1, description="no line may hold")] = ()
+
+
+class Condition(_Conditional):
     """Holds when all that is under `all` holds, something under `any` does, and nothing under `none` does."""
-
-    all: Annotated[tuple["Clause", ...], Field(min_length=1)] = ()
-    any: Annotated[tuple["Clause", ...], Field(min_length=1)] = ()
-    none: Annotated[tuple["Clause", ...], Field(min_length=1)] = ()
 
     @model_validator(mode="after")
     def _says_something(self) -> "Condition":
@@ -130,11 +202,13 @@ class Condition(_Model):
         return self
 
 
-class Music(_Model):
-    """The recordings of a label: one of its sub-genres and one of its features; quotas count clips."""
+class Music(_Conditional):
+    """The recordings of a label: one of its sub-genres, one of its features, and a condition if there is one."""
 
     features: Words
-    sub_genres: Annotated[Mapping[Name, Annotated[Whole, Field(ge=1)]], Field(min_length=1)]
+    sub_genres: Annotated[
+        Mapping[Name, Annotated[Whole, Field(ge=1)]], Field(min_length=1, description="each with its quota of clips")
+    ]
 
 
 class Label(_Model):
@@ -147,6 +221,11 @@ class Label(_Model):
         tuple[Clause, ...], Field(min_length=1, description="what to collect first; decides nothing, evidence names it")
     ] = ()
     music: Annotated[Music, Field(description="which recordings fit")]
+    priority: Annotated[
+        Whole, Field(description="an item that fits several labels goes to one of the highest priority among them")
+    ] = 0
+    weight: Annotated[Number, Field(gt=0, description="how much a shortage of this label counts beside others")] = 1.0
+    renamed_from: Annotated[Name | None, Field(description="the name that earlier releases know this label by")] = None
 
 
 class Word(_Model):
@@ -182,12 +261,18 @@ class RuleSet(_Model):
     image: ImageSettings = ImageSettings()
     audio: AudioSettings = AudioSettings()
     splits: Splits = Splits()
-    labels: Annotated[tuple[Label, ...], Field(min_length=1, description="new ones at the end: the order is published")]
+    labels: Annotated[tuple[Label, ...], Field(min_length=1, description="the classes")]
+    retired_labels: Annotated[
+        tuple[Name, ...], Field(description="labels of earlier releases that are no more; their numbers stay reserved")
+    ] = ()
+    min_confidence: Annotated[
+        Share, Field(description="a tag that is less sure does not count, unless a clause says otherwise")
+    ] = 0.5
     vocabulary: Annotated[Mapping[Kind, Mapping[Name, Word]], Field(description="every word, by kind")]
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The class names, in their published order."""
+        """The class names, in the order of labels.yaml."""
         return tuple(label.name for label in self.labels)
 
     @cached_property
@@ -202,7 +287,8 @@ class RuleSet(_Model):
     @cached_property
     def digest(self) -> str:
         """Hex sha256 of the content: comments, spellings and the order of keys do not count, every value does."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        written = self.model_dump(mode="json", include=set(RuleSet.model_fields))  # not what a release adds to it
+        content = json.dumps(written, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
@@ -214,6 +300,17 @@ class RuleSet(_Model):
             for name, word in words.items()
             for spelling in (name, *word.aliases)
         }
+
+    @cached_property
+    def clauses(self) -> tuple[Clause, ...]:
+        """Every clause of every label, those within others too."""
+        written = [
+            clause
+            for label in self.labels
+            for part in (label.image, label.music)
+            for clause in (*part.all, *part.any, *part.none)
+        ]
+        return tuple(within(written + [clause for label in self.labels for clause in label.look_first]))
 
     @cached_property
     def spans(self) -> tuple[tuple[str, str, int, int], ...]:

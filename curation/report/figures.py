@@ -136,7 +136,10 @@ def connect(release: Path, rule_set: RuleSet) -> duckdb.DuckDBPyConnection:
     for name, schema in (("assignment", ASSIGNMENT), ("rejections", REJECTIONS), ("candidates", CANDIDATES)):
         path = release / f"{name}.parquet"
         connection.register(name, pads.dataset(str(path), format="parquet") if path.exists() else schema.empty_table())
-    goals = [{"number": n, "name": label.name, "goal": label.size} for n, label in enumerate(rule_set.labels)]
+    goals = [
+        {"number": rule_set.label_names.index(label.name), "name": label.name, "goal": label.size}
+        for label in rule_set.labels
+    ]
     connection.register("labels", pa.Table.from_pylist(goals))
     return connection
 

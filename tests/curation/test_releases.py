@@ -19,7 +19,7 @@ from curation.store import Home
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
 from tests.curation.collection import files_of, write_collection
-from tests.curation.tables import LABELS, ROOMY, content, tiny_rules
+from tests.curation.tables import ROOMY, content, tiny_rules
 
 RULES = tiny_rules(ROOMY)
 WRAPPER = """#!/bin/sh
@@ -249,12 +249,6 @@ def test_empty_folder_is_refused(tmp_path):
     (tmp_path / "media").mkdir()
     with pytest.raises(ConfigurationError, match="the sources hold no item: expected pictures and recordings"):
         build(Home(tmp_path / "home"), tmp_path / "media")
-
-
-@pytest.mark.parametrize("names", [LABELS[::-1], (LABELS[1], LABELS[0], *LABELS[2:])])
-def test_labels_that_are_numbered_anew_are_refused(grown, names):
-    with pytest.raises(ConfigurationError, match="the rule set must begin with these"):
-        build(grown.home, grown.folder, rule_set=tiny_rules(ROOMY, names=names))
 
 
 def test_disk_that_is_too_small_is_refused(tmp_path, monkeypatch):

@@ -122,7 +122,7 @@ def test_a_word_that_the_vocabulary_does_not_settle_is_named(tmp_path, file, old
             L,
             "    look_first:",
             "    look_frist:",
-            "15: look_frist: expected one of the keys name, size, image, look_first, music; did you mean look_first?",
+            "15: look_frist: expected one of the keys name, size, image, look_first, music, priority, weight, renamed_from; did you mean look_first?",
         ),
         (
             L,
