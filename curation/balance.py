@@ -1,9 +1,11 @@
 """Which label an item gets where several fit, and how many pairs each label has: one integer program, solved exactly.
 
 Items with the same fitting labels are one variable, so the program's size does not grow with the items. Goals, each
-held while the next is sought: most pairs; most labels with pairs; sizes met as evenly as possible.
+held while the next is sought: most pairs; most labels with pairs; sizes met as evenly as possible, by the labels'
+weights; most of what an earlier release gave a label to.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ Quota = tuple[str, str]  # label, sub-genre
 # A label's distance to its size costs its square; the curve is drawn by this many straight pieces, so it is exact up
 # to this many pairs a label.
 PIECES = 32
+TOLERANCE = 1e-7  # of that distance, where it is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Supply:
         fixed_images: images whose label an earlier release decided, by label.
         fixed_clips: clips whose label an earlier release decided, by quota.
         kept_clips: those of them whose pair stays, by quota; they stay even where the quota is smaller now.
+        released_clips: those of them that the parent held, by quota.
     """
 
     images: Mapping[tuple[str, ...], int]
@@ -38,6 +42,7 @@ class Supply:
     fixed_images: Mapping[str, int]
     fixed_clips: Mapping[Quota, int]
     kept_clips: Mapping[Quota, int]
+    released_clips: Mapping[Quota, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ def balance(supply: Supply, rule_set: RuleSet) -> Plan:
         program.row({recordings[quotas, clips, quota]: 1 for quota in quotas}, count, count)
     used = _clips(program, supply, rule_set, recordings)
     pairs = _pairs(program, supply, rule_set, images, used)
-    solution = _solve(program, rule_set, pairs)
+    solution = _solve(program, supply, rule_set, pairs, used)
     return Plan(
         {key: int(solution[column]) for key, column in images.items() if solution[column]},
         {key: int(solution[column]) for key, column in recordings.items() if solution[column]},
@@ -156,7 +161,9 @@ def _pairs(
     return pairs
 
 
-def _solve(program: _Program, rule_set: RuleSet, pairs: dict[str, int]) -> npt.NDArray[np.float64]:
+def _solve(
+    program: _Program, supply: Supply, rule_set: RuleSet, pairs: dict[str, int], used: dict[Quota, int]
+) -> npt.NDArray[np.float64]:
     """Seek the goals one after the other; each is held while the next is sought."""
     most = {column: -1.0 for column in pairs.values()}
     total = float(program.minimize(most)[list(pairs.values())].sum())
@@ -169,12 +176,38 @@ def _solve(program: _Program, rule_set: RuleSet, pairs: dict[str, int]) -> npt.N
     labels = float(program.minimize({column: -1.0 for column in filled.values()})[list(filled.values())].sum())
     program.row({column: 1.0 for column in filled.values()}, labels, labels)
 
+    cost = _distance(program, rule_set, pairs)
+    solution = program.minimize(cost)
+    staying = _staying(program, supply, pairs, used)
+    if not staying:
+        return solution
+    program.row(cost, -np.inf, sum(each * solution[column] for column, each in cost.items()) + TOLERANCE)
+    return program.minimize({column: -1.0 for column in staying})
+
+
+def _distance(program: _Program, rule_set: RuleSet, pairs: dict[str, int]) -> dict[int, float]:
+    """Add the pieces of each label's distance to its size and return their costs."""
     cost: dict[int, float] = {}
     for label in rule_set.labels:
         limit = program.upper[pairs[label.name]]
         pieces = np.unique(np.linspace(0, limit, min(PIECES, int(limit)) + 1).round())
         columns = [program.column(0, float(step)) for step in np.diff(pieces)]
         program.row({pairs[label.name]: -1.0, **{column: 1.0 for column in columns}}, 0, 0)
-        short = (label.size - pieces) ** 2 / label.size
+        short = label.weight * (label.size - pieces) ** 2 / label.size
         cost |= dict(zip(columns, (np.diff(short) / np.diff(pieces)).tolist(), strict=True))
-    return program.minimize(cost)
+    return cost
+
+
+def _staying(program: _Program, supply: Supply, pairs: dict[str, int], used: dict[Quota, int]) -> list[int]:
+    """Add what stays of the images and clips that the parent held; none where all that lost nothing stays anyway."""
+    kept: Counter[str] = Counter()
+    for (label, _), count in supply.kept_clips.items():
+        kept[label] += count
+    places = [(pairs[label], count, kept[label]) for label, count in supply.fixed_images.items()]
+    places += [(used[quota], count, supply.kept_clips.get(quota, 0)) for quota, count in supply.released_clips.items()]
+    staying = []
+    for column, count, stays_anyway in places:
+        if count > stays_anyway:
+            staying.append(program.column(0, count))
+            program.row({staying[-1]: 1.0, column: -1.0}, -np.inf, 0)
+    return staying

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import audio, collect, images, measure
-from curation.assignment import Assignment, assign
+from curation import audio, collect, images, measure, model_tags, planning
+from curation.assignment import Assignment
 from curation.batches import Each, batched
 from curation.card import write_card
 from curation.cutting import CutBatch, Released, cut_batch, cut_batches
 from curation.memory import Memory
-from curation.releases import PublishedRules, Release, get, latest, memory_of, numbers, publish, rule_set_of, tidy
+from curation.planning import Decision
+from curation.releases import (
+    PublishedRules,
+    Release,
+    get,
+    latest,
+    memory_of,
+    numbers,
+    publish,
+    rule_set_of,
+    tidy,
+    written,
+)
 from curation.report import write_report
+from curation.restoring import memory_after
 from curation.shards import Bucket, bucket_counts, by_bucket, metadata_counts, row_bytes, write_bucket, write_plain
 from curation.store import Home, create_exclusively, digest, file_sha256
-from curation.tables import assignment_table, pairs_table, references_table
+from curation.tables import references_table
 from rules import engine
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
@@ -31,7 +44,7 @@ from rules.schema import RuleSet
 VERSION = 1  # raise it when the same inputs give another release
 # Each decides bytes of a release: media, tables, the balance, the card or the report.
 TOOLS = ["datasets", "duckdb", "huggingface-hub", "jinja2", "librosa", "numpy", "pillow", "pyarrow", "pydub", "scipy"]
-CLIP_FORMAT = {"sample_rate_hz", "channels", "clip_s"}
+MAX_DROP_SHARE = 0.1  # of the parent's rows that a release may lose unasked
 SPARE_DISK_BYTES = 200_000_000  # tables, report and card, above what the media take
 
 logger = logging.getLogger(__name__)
@@ -46,7 +59,8 @@ def tools() -> dict[str, str]:
 
 def inputs_digest(items: pa.Table, rule_set: RuleSet) -> str:
     """Return the digest of everything that a release depends on, beside its parent."""
-    return digest([collect.content_digest(items), rule_set.digest, rule_set.seed, tools()])
+    models = [step.key for _, step in model_tags.steps(rule_set)]
+    return digest([collect.content_digest(items), rule_set.digest, rule_set.seed, tools(), models])
 
 
 def is_current(home: Home, items: pa.Table, rule_set: RuleSet) -> bool:
@@ -55,27 +69,74 @@ def is_current(home: Home, items: pa.Table, rule_set: RuleSet) -> bool:
     return last is not None and last.manifest["inputs"] == inputs_digest(items, rule_set)
 
 
-def build(home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each) -> Release | None:
+class LargeDrop(ConfigurationError):
+    """A release would lose so many rows that a person should say yes first."""
+
+
+def build(
+    home: Home, sources: Sequence[str], rule_set: RuleSet, each: Each, *, may_drop: bool = False
+) -> Release | None:
     """Collect what is new, decide, and write a release; None if the last one is made from the same inputs.
 
     Killed at any moment, it goes on from there when called again, and ends with the same bytes.
 
+    Args:
+        may_drop: somebody said yes to a release that loses a large share of the rows.
+
     Raises:
+        LargeDrop: more than MAX_DROP_SHARE of the parent's rows would go, and nobody said yes.
         ConfigurationError: a source cannot be used, another build has the claim, the disk is too small, or there is
             nothing to pair.
     """
     listing = collect.list_sources(home, sources)
-    home.mark()
+    with home.in_use():
+        return _build(home, listing, rule_set, each, may_drop)
+
+
+def _build(home: Home, listing: collect.Listing, rule_set: RuleSet, each: Each, may_drop: bool) -> Release | None:
     home.sweep()
     each(collect.collect_batch, listing.batches, "collect")
     items = collect.current_items(home, listing)
     if is_current(home, items, rule_set):
         tidy(home)
         return None
-    parent = latest(home, rule_set.name)
-    if parent:
-        _check_clips(parent, rule_set)
-    return _Builder(home, publish(rule_set, parent), items, parent, each).run()
+    parent = planning.parent_of(home, rule_set)
+    return _Builder(home, publish(rule_set, parent), items, parent, each, may_drop).run()
+
+
+def refresh(home: Home, listing: collect.Listing, rule_set: RuleSet) -> bool:
+    """Try again what may be readable now, where a listing has nothing new; say whether there is something to build."""
+    with home.in_use():
+        for batch in listing.batches:
+            collect.collect_batch(batch)
+        if is_current(home, collect.current_items(home, listing), rule_set):
+            tidy(home)
+            return False
+    return True
+
+
+def roll_back(home: Home, sources: Sequence[str], number: int, each: Each, *, may_drop: bool = False) -> Release | None:
+    """Write a release with rule set and rows of an earlier one, on top of the current release of its data set.
+
+    Rows that law or sources forbid now are left out: what is no longer listed or would leak, what the current release
+    holds under another label that still fits or with another partner that is back too. Nothing new is collected.
+
+    Returns:
+        the new release; None if the current one is this rollback already.
+
+    Raises:
+        LargeDrop: as `build`.
+        ConfigurationError: there is no such release, it is the current one, or none of its rows may stand.
+    """
+    earlier = get(home, number)
+    current = latest(home, earlier.manifest["rule_set"]["name"])
+    if current is None or current.number == number:
+        raise ConfigurationError(f"release {number} is the current one: expected an earlier one to go back to")
+    listing = collect.list_sources(home, sources)
+    with home.in_use():
+        home.sweep()
+        builder = _Rollback(home, earlier, collect.current_items(home, listing), current, each, may_drop)
+        return None if builder.inputs == current.manifest["inputs"] else builder.run()
 
 
 def disk_estimate(listing: collect.Listing, rule_set: RuleSet) -> tuple[int, int]:
@@ -86,22 +147,16 @@ def disk_estimate(listing: collect.Listing, rule_set: RuleSet) -> tuple[int, int
     return sum(path.stat().st_size for path in paths), most
 
 
-def _check_clips(parent: Release, rule_set: RuleSet) -> None:
-    """Refuse what a later release of the same data set cannot change: the format of clips."""
-    before, now = (rules.audio.model_dump(include=CLIP_FORMAT) for rules in (rule_set_of(parent), rule_set))
-    if before != now:
-        raise ConfigurationError(
-            f"the clips of release {parent.number} are {before}; the rule set asks for {now}: "
-            "released clips stay as they are, so build another format in a work folder of its own"
-        )
-
-
 class _Builder:
     """One build of one release."""
 
+    more: Mapping[str, Any] = {}  # what its manifest says beside
+
     def __init__(
-        self, home: Home, rule_set: PublishedRules, items: pa.Table, parent: Release | None, each: Each
+        self, home: Home, rule_set: PublishedRules, items: pa.Table, parent: Release | None, each: Each, may_drop: bool
     ) -> None:
+        self.may_drop = may_drop
+        self.held = parent  # the release whose media are copied
         self.home, self.rule_set, self.items, self.parent, self.each = home, rule_set, items, parent, each
         self.number = max(numbers(home), default=0) + 1
         self.folder = home.release(self.number)
@@ -127,7 +182,7 @@ class _Builder:
 
     def _run(self) -> Release:
         self._clear_other_inputs()
-        memory = memory_of(self.parent, self.rule_set)
+        memory = self._memory()
         measured = self._measure(memory)
         pairs = self._decide(memory, measured)
         self._write_media(pairs, memory)
@@ -158,37 +213,50 @@ class _Builder:
             with self.home.replacing(marker) as temporary:
                 temporary.write_text(self.claimed)
 
+    def _memory(self) -> Memory:
+        return memory_of(self.parent, self.rule_set)
+
+    def _decision(self, memory: Memory, measured: list[pa.Table]) -> Decision:
+        return planning.decide(self.home, self.number, self.items, measured, self.rule_set, memory, keep=True)
+
     def _measure(self, memory: Memory) -> list[pa.Table]:
-        measured = []
-        for modality, step in measure.steps(self.rule_set).items():
-            mine = self.items.filter(pc.equal(self.items["modality"], modality))["sha256"].drop_null()
-            # What no source lists any more is measured again only while its blob is there.
-            gone = [sha256 for sha256 in memory.sha256s(modality).to_pylist() if self.home.blob(sha256).exists()]
-            wanted = pa.chunked_array([*mine.chunks, pa.array(gone, pa.string())])
+        models = model_tags.steps(self.rule_set)
+        for modality, step in [*measure.steps(self.rule_set).items(), *models]:
+            wanted = planning.wanted(self.home, self.items, memory, modality)
             self.each(measure.measure_batch, measure.pending(self.home, step, wanted), f"measure {step.name}")
-            measured.append(measure.measured(self.home, step, wanted))
-        return measured
+        return planning.measured(self.home, self.items, self.rule_set, memory)
 
     def _decide(self, memory: Memory, measured: list[pa.Table]) -> pa.Table:
-        assignment = assign(self.items, measured[0], measured[1], self.rule_set, memory)
-        pairs = pairs_table(assignment)
+        decision = self._decision(memory, measured)
+        assignment, pairs = decision.assignment, decision.pairs
+        self._check_drop(pairs)
         tables = {
-            "assignment": assignment_table(assignment, memory, self.number),
+            "assignment": decision.held,
             "rejections": assignment.rejections,
             "candidates": assignment.candidates,
         }
         for name, table in tables.items():
             self.home.write_table(self.folder / f"{name}.parquet", table)
-        written = self.rule_set.model_dump(mode="json", exclude_unset=True)  # most words of the vocabulary set nothing
-        written |= self.rule_set.model_dump(mode="json", include={"image", "audio", "splits", "numbering"})
-        self._write_text("rule_set.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
+        self._write_text("rule_set.json", written(self.rule_set))
         if not len(pairs):
             raise ConfigurationError(self._why_no_pair(assignment))
-        self.references = references_table(assignment, pairs)
+        self.references = references_table(pairs, *measured)
         return pairs
 
+    def _check_drop(self, pairs: pa.Table) -> None:
+        """Refuse to lose a large share of the rows unasked: a slip of the pen in a rule does that."""
+        if self.parent is None or self.may_drop:
+            return
+        held = memory_of(self.parent, self.rule_set).released("image")["pair_id"]
+        gone = pc.sum(pc.invert(pc.is_in(held, value_set=pairs["pair_id"].combine_chunks()))).as_py() or 0
+        if gone > MAX_DROP_SHARE * len(held):
+            raise LargeDrop(
+                f"{gone:,} of the {len(held):,} pairs of release {self.parent.number} would go, more than "
+                f"{MAX_DROP_SHARE:.0%}: look at `artune plan`, and build with --yes if that is meant"
+            )
+
     def _write_media(self, pairs: pa.Table, memory: Memory) -> None:
-        old = pa.array([row["pair_id"] for row in memory.images.values()], pa.string())
+        old = memory.images["pair_id"].combine_chunks()
         new = pairs.filter(pc.invert(pc.is_in(pairs["pair_id"], value_set=old)))
         released = self._released_media(memory)
         batches = cut_batches(self.home, self.work, self.rule_set, new, released)
@@ -198,7 +266,7 @@ class _Builder:
             plain = rows.drop_columns(["split"])
             own = {pair_id: places[pair_id] for pair_id in plain["pair_id"].to_pylist() if pair_id in places}
             path = Path("data") / f"{name}.parquet"
-            earlier = self.parent.folder / path if self.parent and (self.parent.folder / path).exists() else None
+            earlier = self.held.folder / path if self.held and (self.held.folder / path).exists() else None
             files.append(Bucket(self.home, self.folder / path, self.rule_set, plain, own, earlier))
         self._check_disk(batches, files)
         self.each(cut_batch, batches, "cut clips")
@@ -217,19 +285,20 @@ class _Builder:
         )
 
     def _released_media(self, memory: Memory) -> Released:
-        """Return where the parent holds the media of each picture and clip."""
-        if self.parent is None:
+        """Return where the release that memory speaks of holds the media of each picture and clip."""
+        if self.held is None:
             return Released({}, {})
         held = memory.assignment.filter(memory.assignment["pair_id"].is_valid()).sort_by("pair_id")
         places = {}
         for name, rows in by_bucket(held, self.buckets):
-            path = self.parent.folder / "data" / f"{name}.parquet"
+            path = self.held.folder / "data" / f"{name}.parquet"
             places.update(dict.fromkeys(rows["pair_id"].to_pylist(), path))
-        pictures = {
-            key: (places[row["pair_id"]], row["pair_id"]) for key, row in memory.images.items() if row["pair_id"]
-        }
-        clips = {key: (places[row["pair_id"]], row["pair_id"]) for key, row in memory.clips.items() if row["pair_id"]}
-        return Released(pictures, clips)
+        sides = []
+        for side in ("image", "music"):
+            rows = memory.released(side).select(["sha256", "start_sample", "pair_id"]).to_pydict()
+            sides.append({(key, start): (places[name], name) for key, start, name in zip(*rows.values(), strict=True)})
+        pictures = {sha256: row for (sha256, _), row in sides[0].items()}
+        return Released(pictures, sides[1])
 
     def _check_disk(self, batches: list[CutBatch], files: list[Bucket]) -> None:
         """Refuse before anything is written if what is still to write would not fit."""
@@ -280,11 +349,38 @@ class _Builder:
             "rejections": dict(sorted(Counter(rejected["reason"].to_pylist()).items())),
             "tools": tools(),
             "files": listed,
+            **self.more,
         }
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         if not create_exclusively(self.home.root / "releases" / f"{self.number}.json", text.encode()):
             logger.info("release %d was committed by another builder of the same inputs", self.number)
         return get(self.home, self.number)
+
+
+class _Rollback(_Builder):
+    """One build of a release that holds the rows of an earlier one."""
+
+    def __init__(
+        self, home: Home, earlier: Release, items: pa.Table, current: Release, each: Each, may_drop: bool
+    ) -> None:
+        # Labels that came later stay reserved; renamed ones have their old name again.
+        names, later = earlier.manifest["labels"], current.manifest["labels"]
+        rule_set = rule_set_of(earlier).model_copy(update={"numbering": (*names, *later[len(names) :])})
+        super().__init__(home, rule_set, items, current, each, may_drop)
+        self.current, self.held = current, earlier
+        self.more = {"rolled_back_to": earlier.number}
+        # Not those of a build by the same rules, which may add what is new.
+        self.inputs = digest([self.inputs, "rollback", earlier.manifest["inputs"]])
+        self.claimed = digest([self.inputs, current.manifest["inputs"]])
+
+    def _memory(self) -> Memory:
+        return memory_after(memory_of(self.current, self.rule_set), memory_of(self.held, self.rule_set))
+
+    def _decision(self, memory: Memory, measured: list[pa.Table]) -> Decision:
+        current = memory_of(self.current, self.rule_set)
+        return planning.decide(
+            self.home, self.number, self.items, measured, self.rule_set, memory, keep=True, rolled_back_from=current
+        )
 
 
 def hash_files(paths: Sequence[Path]) -> list[dict[str, Any]]:

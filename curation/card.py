@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from curation.features import features_schema
 from curation.memory import SPLITS
-from rules.schema import RuleSet
+from curation.releases import PublishedRules
 
 CONFIGS = {"default": "data", "metadata": "metadata", "references": "references"}
 # Upper bounds of the Hub's size categories: https://huggingface.co/docs/hub/datasets-cards
@@ -19,7 +19,7 @@ SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "1
 MAX_ATTRIBUTIONS = 200  # each row has its own; the card names the most frequent
 
 
-def write_card(release: Path, rule_set: RuleSet, out: Path, number: int) -> None:
+def write_card(release: Path, rule_set: PublishedRules, out: Path, number: int) -> None:
     """Write the README.md of a release from its metadata files."""
     pairs = _read_pairs(release / "metadata", rule_set)
     sections = {
@@ -43,7 +43,7 @@ def write_card(release: Path, rule_set: RuleSet, out: Path, number: int) -> None
     out.write_text(f"---\n{_header(pairs, rule_set, release)}\n---\n\n{text}", encoding="utf-8")
 
 
-def summary(release: Path, rule_set: RuleSet) -> str:
+def summary(release: Path, rule_set: PublishedRules) -> str:
     """Return a release's tables of labels and rejections as Markdown."""
     pairs = _read_pairs(release / "metadata", rule_set)
     rejected = pq.read_table(release / "rejections.parquet", columns=["unit", "stage", "reason"])
@@ -67,18 +67,18 @@ def escaped(text: str | None) -> str:
     return re.sub(r"(?i)(?<=:)//|(?<=www)\.|(?<=.)@", r"\\\g<0>", marked)  # a bare address would become a link
 
 
-def _read_pairs(folder: Path, rule_set: RuleSet) -> pa.Table:
+def _read_pairs(folder: Path, rule_set: PublishedRules) -> pa.Table:
     parts = []
     for path in sorted(folder.glob("*.parquet")):
         rows = pq.read_table(path)
         split = pa.array([path.name.split("-")[0]] * len(rows))
-        names = pa.array(rule_set.label_names).take(rows["label"].combine_chunks())
+        names = pa.array(rule_set.numbering).take(rows["label"].combine_chunks())
         at = rows.schema.get_field_index("label")
         parts.append(rows.set_column(at, "label", names).append_column("split", split).replace_schema_metadata())
     return pa.concat_tables(parts)
 
 
-def _header(pairs: pa.Table, rule_set: RuleSet, release: Path) -> str:
+def _header(pairs: pa.Table, rule_set: PublishedRules, release: Path) -> str:
     from datasets import DatasetInfo, Features, SplitDict, SplitInfo
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
@@ -132,7 +132,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     return "\n".join(lines + [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows])
 
 
-def _labels(pairs: pa.Table, rule_set: RuleSet) -> str:
+def _labels(pairs: pa.Table, rule_set: PublishedRules) -> str:
     counts = Counter(zip(pairs["label"].to_pylist(), pairs["split"].to_pylist(), strict=True))
     rows = []
     for label in rule_set.labels:
@@ -143,7 +143,7 @@ def _labels(pairs: pa.Table, rule_set: RuleSet) -> str:
     return _table(["Label", "Pairs", *SPLITS, "Goal"], [*rows, ["**all**", *total, goal]])
 
 
-def _splits(pairs: pa.Table, rule_set: RuleSet) -> str:
+def _splits(pairs: pa.Table, rule_set: PublishedRules) -> str:
     sizes = Counter(pairs["split"].to_pylist())
     wanted = rule_set.splits.model_dump()
     parts = [
@@ -154,7 +154,7 @@ def _splits(pairs: pa.Table, rule_set: RuleSet) -> str:
     return f"Splits: {', '.join(parts)}; as near as whole groups allow.{without}"
 
 
-def _made(pairs: pa.Table, rule_set: RuleSet, number: int) -> str:
+def _made(pairs: pa.Table, rule_set: PublishedRules, number: int) -> str:
     counts = {side: Counter(pairs[f"{side}_source"].to_pylist()) for side in ("image", "music")}
     names = sorted(counts["image"] | counts["music"])
     sources = _table(
@@ -185,7 +185,7 @@ def _attribution(pairs: pa.Table) -> str:
     return "\n".join(lines) or "No row names anybody."
 
 
-def _citation(rule_set: RuleSet, number: int) -> str:
+def _citation(rule_set: PublishedRules, number: int) -> str:
     lines = [
         f"@misc{{artune_{rule_set.name}_{number},",
         f"  title = {{{rule_set.title}, release {number}}},",

@@ -1,9 +1,11 @@
 """From a source's listing to rows of items and blobs: reads only what is new, and loses nothing."""
 
+import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pyarrow.compute as pc
 
 from curation import media_types, sources
 from curation.batches import batched
+from curation.columns import Bools, flat, mask
 from curation.errors import ItemError, attempt
 from curation.schemas import ITEMS
 from curation.sources import Entry
@@ -169,19 +172,34 @@ def current_items(home: Home, listing: Listing) -> pa.Table:
 
     Of two entries with one source and id the second becomes a refusal, "duplicate_id".
     """
-    names = sorted(set(listing.versions["source"].to_pylist()))
+    names = sorted(pc.unique(listing.versions["source"]).to_pylist())
     rows = pa.concat_tables([read_tables(home.items(name), ITEMS) for name in names] or [ITEMS.empty_table()])
+    # Only what tells rows apart is sorted; whole rows move once.
+    named = rows.select([*VERSION_KEY, "sha256"]).append_column("row", pa.array(np.arange(len(rows))))
+    named = named.filter(pc.is_in(_joined(named), value_set=flat(_joined(listing.versions))))
     # A version tried twice has two rows; the one that was fetched comes first.
-    rows = _ordered(rows, [*VERSION_KEY, "sha256"])
-    rows = rows.filter(_first_of_equal(rows, VERSION_KEY))
-    rows = rows.filter(pc.is_in(_joined(rows), value_set=_joined(listing.versions)))
-    rows = _ordered(rows, ["source", "source_id", "sha256", "version"])
-    again = np.logical_not(_first_of_equal(rows, ["source", "source_id"]).to_numpy(zero_copy_only=False))
-    again &= rows["reason"].is_null().to_numpy()
+    named = _ordered(named, [*VERSION_KEY, "sha256"])
+    named = named.filter(pa.array(_first_of_equal(named, VERSION_KEY)))
+    if not _first_of_equal(named, ["source", "source_id"]).all():
+        named = _ordered(named, ["source", "source_id", "sha256", "version"])
+    rows = rows.take(named["row"])
+    again = ~_first_of_equal(named, ["source", "source_id"]) & mask(rows["reason"].is_null())
+    if not again.any():
+        return rows
     for column, value in (("reason", "duplicate_id"), ("sha256", None), ("modality", None)):
         new = pc.if_else(pa.array(again), pa.scalar(value, pa.string()), rows[column])
         rows = rows.set_column(rows.schema.get_field_index(column), ITEMS.field(column), new)
     return rows.cast(ITEMS)
+
+
+def ever_collected(home: Home) -> pa.Table:
+    """Return source, source_id and sha256 of everything that was ever listed; sha256 is null where it was refused."""
+    named = ["source", "source_id", "sha256"]
+    folders = sorted(path for path in (home.root / "items").glob("*") if path.is_dir())
+    return pa.concat_tables(
+        [pa.table({name: pa.array([], pa.string()) for name in named})]
+        + [read_tables(folder, ITEMS, named) for folder in folders]
+    )
 
 
 def _joined(rows: pa.Table) -> pa.ChunkedArray:
@@ -192,23 +210,48 @@ def _ordered(rows: pa.Table, keys: list[str]) -> pa.Table:
     return rows.sort_by([(key, "ascending") for key in keys])
 
 
-def _first_of_equal(rows: pa.Table, keys: list[str]) -> pa.Array:
-    first = np.ones(len(rows), dtype=bool)
-    if len(rows) > 1:
-        same = np.ones(len(rows) - 1, dtype=bool)
-        for key in keys:
-            column = rows[key].combine_chunks()
-            same &= pc.equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
-        first[1:] = ~same
-    return pa.array(first)
+def _first_of_equal(rows: pa.Table, keys: list[str]) -> Bools:
+    """Tell which rows differ in some key from the row before them."""
+    first: Bools = np.arange(len(rows)) == 0
+    for key in keys:
+        column = flat(rows[key])
+        first[1:] |= mask(pc.not_equal(column[1:], column[:-1]))
+    return first
 
 
 def content_digest(items: pa.Table) -> str:
     """Return the digest of everything in the items that a release depends on: not when or where they were read."""
     facts = items.drop_columns(["version"])
-    return digest([digest(batch.to_pylist()) for batch in _fixed_slices(facts)])
+    columns = [[name, str(facts[name].type), _column_digest(facts[name])] for name in facts.column_names]
+    return digest([len(facts), columns])
 
 
-def _fixed_slices(table: pa.Table, rows: int = 10_000) -> Iterator[pa.Table]:
-    for start in range(0, len(table), rows):
-        yield table.slice(start, rows)
+def _column_digest(column: pa.ChunkedArray) -> list[str]:
+    """Return the sha256 of each part of a column, the same in whatever chunks it comes."""
+    hashers: list[Any] = []
+    for chunk in [pa.array([], column.type), *column.chunks]:
+        for at, part in enumerate(_parts(chunk)):
+            if at == len(hashers):
+                hashers.append(hashlib.sha256())
+            hashers[at].update(part)
+    return [hasher.hexdigest() for hasher in hashers]
+
+
+def _parts(array: pa.Array) -> Iterator[Any]:
+    """Yield what makes up an array, as bytes: which values there are, how long they are, and what they are."""
+    yield array.is_valid().to_numpy(zero_copy_only=False)
+    kind = array.type
+    if pa.types.is_list(kind):
+        yield pc.fill_null(pc.list_value_length(array), 0).to_numpy()
+        yield from _parts(array.flatten())
+    elif pa.types.is_struct(kind):
+        for child in array.flatten():
+            yield from _parts(child)
+    elif pa.types.is_string(kind):
+        text = pc.fill_null(array, "")
+        offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset :][: len(text) + 1] if len(text) else [0]
+        yield np.diff(offsets)
+        yield memoryview(text.buffers()[2] or b"")[offsets[0] : offsets[-1]]
+    else:
+        whole = array.cast(pa.int64()) if pa.types.is_timestamp(kind) else array
+        yield pc.fill_null(whole, 0).to_numpy()

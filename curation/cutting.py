@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from curation import audio, images
 from curation.batches import batched
-from curation.memory import Clip
 from curation.store import Home, digest
 from rules.schema import RuleSet
 
@@ -18,6 +17,7 @@ MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 CLIPS = pa.schema([("pair_id", pa.string()), ("image", MEDIA), ("audio", MEDIA)])
 MAX_CLIPS_PER_BATCH = 64  # the temporary file of a batch holds 340 MB
 Place = tuple[Path, int]  # an Arrow file and the record batch in it
+Clip = tuple[str, int]  # sha256 of the recording, start sample
 Row = tuple[Path, str]  # a Parquet file of the parent release and the pair_id of a row
 
 

@@ -1,41 +1,26 @@
 """From items and measurements to what may be paired: duplicates dropped, groups joined, labels that fit."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import duplicates, fingerprints, tagging
-from curation.duplicates import Duplicates, Edges
-from curation.errors import REASONS
+from curation import clusters, evidence, works
+from curation.clusters import Duplicates, Edges
+from curation.columns import Bools, Ints, first_rows, flat, heads, mask, numbered, places, taken
+from curation.evidence import Evidence
 from curation.memory import SPLITS, Memory
-from curation.schemas import CANDIDATES, REJECTIONS
-from curation.split import winning_split
+from curation.rejections import UNIT, Rejections
+from curation.schemas import CANDIDATES
 from curation.tagging import Fitting
-from rules.engine import NearMiss
+from rules.engine import Fit, NearMiss
 from rules.schema import RuleSet
 
-UNIT = {"image": "image", "music": "recording"}
-
-
-class Rejections:
-    """Collects a row for everything that is left out."""
-
-    def __init__(self) -> None:
-        self._rows: list[dict[str, object]] = []
-
-    def add(self, unit: str, reason: str, item: dict[str, object], **more: object) -> None:
-        """Write down one unit; `item` is its row of ITEMS."""
-        shared = {name: item[name] for name in ("source", "source_id", "sha256", "title")}
-        self._rows.append({"unit": unit, "stage": REASONS[reason][0], "reason": reason, **shared, **more})
-
-    def table(self) -> pa.Table:
-        order = [(name, "ascending") for name in ("source", "source_id", "unit", "start_sample", "reason", "detail")]
-        return pa.Table.from_pylist(self._rows, REJECTIONS).sort_by(order)
+NO_SPLIT = -1
+JUDGED = ("width_px", "height_px", "duration_s", "windows")  # columns of IMAGES and RECORDINGS that rules may ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,237 +29,389 @@ class Side:
 
     Attributes:
         items: their rows of ITEMS.
-        measured: their rows of IMAGES or RECORDINGS, in the same order.
+        rows: int64, shape (n,): the places of these among all items.
+        measured: JUDGED, in the same order.
         fitting: the labels that fit each.
-        groups: the group of each.
-        splits: for every group that an earlier release held, its split for life.
-        renamed: the group now of every blob that an earlier release held.
+        works: what tells the work of each, null where nothing does.
+        groups: int64, shape (n,): the number of the group of each.
+        group_names: of every group, by number.
+        splits: int8, shape (n_groups,): the split for life of every group that an earlier release held, else NO_SPLIT.
+        earlier: int64, shape (n_memory,): for every image or clip of the memory the row of its blob here, or -1.
+        earlier_groups: int64, shape (n_memory,): the number of the group of each of them now.
         candidates: ambiguous and nearly fitting items, schema CANDIDATES.
     """
 
     items: pa.Table
+    rows: Ints
     measured: pa.Table
     fitting: Fitting
-    groups: list[str]
-    splits: dict[str, str]
-    renamed: dict[str, str]
+    works: pa.Array
+    groups: Ints
+    group_names: pa.Array
+    splits: npt.NDArray[np.int8]
+    earlier: Ints
+    earlier_groups: Ints
     candidates: pa.Table
 
 
 def refused(items: pa.Table, rejections: Rejections) -> None:
     """Write down the items that were never fetched."""
-    for item in items.filter(items["reason"].is_valid()).to_pylist():
-        rejections.add(UNIT.get(item["modality"], "item"), item["reason"], item, detail=item["detail"])
+    rows = np.flatnonzero(mask(items["reason"].is_valid()))
+    found = items.select(["modality", "reason", "detail"]).take(pa.array(rows))
+    units = taken(pa.array(list(UNIT.values())), places(found["modality"], pa.array(list(UNIT))))
+    rejections.add(units.fill_null("item"), flat(found["reason"]), rows, detail=flat(found["detail"]))
 
 
 def eligible(
-    modality: str, items: pa.Table, measured: pa.Table, rule_set: RuleSet, memory: Memory, rejections: Rejections
+    modality: str,
+    items: pa.Table,
+    measured: pa.Table,
+    links: Edges,
+    rule_set: RuleSet,
+    memory: Memory,
+    said: Evidence,
+    rejections: Rejections,
 ) -> Side:
     """Find what may be paired among the items of one modality; the rest becomes rejections.
 
     Args:
         items: rows of ITEMS, of any modality.
         measured: rows of IMAGES or RECORDINGS for the blobs of these items and of everything in memory.
+        links: rows of `measured` that look or sound alike.
+        said: of the same items beside their sources' tags.
     """
-    unit = UNIT[modality]
-    items, own = _usable(modality, items, measured, rejections)
-    universe = _universe(modality, items, own, measured, memory)
-    known = memory.known(modality)
-    copies = _copies_of_released(universe, _rank(modality, items, own, memory, ()), memory.released(modality))
-    universe = universe.without(set(copies))
-    groups, splits, leaks = _groups(universe, known)
-    found = _duplicates(universe, copies, leaks, items, _rank(modality, items, own, memory, leaks))
-    for row in np.flatnonzero(found.kept_by >= 0).tolist():
-        stays = items["source_id"][int(found.kept_by[row])].as_py()
-        rejections.add(unit, found.reason[row] or "", _item(items, row), kept_source_id=stays)
+    rows, items, own, blobs = _usable(modality, items, measured, memory, rejections)
+    said = said.of(rows)
+    rows, items, own, blobs, said, overruled = _not_overruled(modality, rows, items, own, blobs, said, rejections)
+    universe = _universe(modality, items, measured, blobs, links, memory, overruled)
+    released = np.zeros(blobs.count, dtype=bool)
+    released[blobs.earlier[memory.is_released(modality)]] = True
+    released = released[blobs.items]
+    nobody = np.zeros(len(rows), dtype=bool)
+    copies = _copies_of_released(universe, _rank(items, own, universe, released, nobody), released)
+    universe = universe.without(copies.kept_by >= 0)
+    grouped = _groups(universe)
+    rank = _rank(items, own, universe, released, grouped.leaks)
+    found = _duplicates(universe, copies, grouped.leaks, rank)
+    _reject_duplicates(modality, found, rows, rejections)
 
-    fitting = tagging.fitting(items, rule_set, modality)
-    kept = np.zeros(len(items), dtype=bool)
-    for row in np.flatnonzero(found.kept_by < 0).tolist():
-        if row in leaks:
-            detail = f"was released in {leaks[row]}; its group is in {splits[groups[row]]} now"
-            rejections.add(unit, "leak", _item(items, row), detail=detail)
-        elif not fitting.of(row):
-            number = int(fitting.combination[row])
-            words = fitting.tags[number]
-            nothing = f"no label takes {words}" if words else "it has no tags"
-            detail = _lacks(fitting.near_misses[number]) or nothing
-            rejections.add(unit, "no_rule", _item(items, row), detail=detail)
-        else:
-            kept[row] = True
-    candidates = _candidates(modality, items.filter(pa.array(found.kept_by < 0)), fitting, found.kept_by < 0)
-    renamed = dict(zip(universe.sha256s, groups, strict=True))
-    fitting = replace(fitting, combination=fitting.combination[kept])
-    mask = pa.array(kept)
-    own_groups = [groups[row] for row in np.flatnonzero(kept).tolist()]
-    return Side(items.filter(mask), own.filter(mask), fitting, own_groups, splits, renamed, candidates)
-
-
-def _item(items: pa.Table, row: int) -> dict[str, Any]:
-    found: dict[str, Any] = items.slice(row, 1).to_pylist()[0]
-    return found
+    fitting = evidence.fitting(items, rule_set, modality, own, said)
+    stays = found.kept_by < 0
+    has_fit = np.array([bool(fits) for fits in fitting.fits], dtype=bool)[fitting.combination]
+    _reject_leaks(modality, universe, grouped, stays, rows, rejections)
+    _reject_unfit(modality, fitting, stays & ~grouped.leaks & ~has_fit, rows, rejections)
+    kept = stays & ~grouped.leaks & has_fit
+    passed = pa.array(kept)
+    return Side(
+        items=items.filter(passed),
+        rows=rows[kept],
+        measured=own.filter(passed),
+        fitting=replace(fitting, combination=fitting.combination[kept]),
+        works=universe.works[: universe.count].filter(passed),
+        groups=grouped.groups[: universe.count][kept],
+        group_names=grouped.names,
+        splits=grouped.splits,
+        earlier=first_rows(blobs.items[kept], blobs.count)[blobs.earlier],
+        earlier_groups=grouped.groups[first_rows(universe.blobs, blobs.count)[blobs.earlier]],
+        candidates=_candidates(modality, items, fitting, stays),
+    )
 
 
-def _usable(modality: str, items: pa.Table, measured: pa.Table, rejections: Rejections) -> tuple[pa.Table, pa.Table]:
-    """Return the items of one modality that could be measured, and their measurements in the same order."""
-    items = items.filter(pc.and_(items["reason"].is_null(), pc.equal(items["modality"], modality)))
-    own = measured.take(pc.index_in(items["sha256"], value_set=measured["sha256"].combine_chunks()))
-    broken = own["reason"].is_valid()
-    for item, row in zip(items.filter(broken).to_pylist(), own.filter(broken).to_pylist(), strict=True):
-        rejections.add(UNIT[modality], row["reason"], item, detail=row["detail"])
-    return items.filter(own["reason"].is_null()), own.filter(own["reason"].is_null())
+@dataclass(frozen=True, slots=True)
+class _Blobs:
+    """The blobs of one modality by number: what has the same sha256 has the same number, and no string is compared.
+
+    Attributes:
+        items: int64, shape (n_items,).
+        measured: int64, shape (n_measured,).
+        earlier: int64, shape (n_memory,): of every image or clip of the memory.
+        count: of blobs.
+    """
+
+    items: Ints
+    measured: Ints
+    earlier: Ints
+    count: int
 
 
-def _copies_of_released(
-    universe: "_Universe", rank: list[tuple[object, ...]], in_parent: set[str]
-) -> dict[int, tuple[int, str]]:
-    """Find the new items that duplicate one of the parent release: the row of that one, and the reason."""
-    released = [sha256 in in_parent for sha256 in universe.sha256s]
-    exact, alike, similar = (universe.within(edges) for edges in (universe.exact, universe.alike, universe.similar))
-    return duplicates.of_released(exact, alike, similar, universe.reason, released, rank)
+def _usable(
+    modality: str, items: pa.Table, measured: pa.Table, memory: Memory, rejections: Rejections
+) -> tuple[Ints, pa.Table, pa.Table, _Blobs]:
+    """Return the items of one modality that could be measured: their rows, they, JUDGED and their blobs."""
+    is_mine = pc.and_(items["reason"].is_null(), pc.equal(items["modality"], modality))
+    rows, items = np.flatnonzero(mask(is_mine)), items.filter(is_mine)
+    numbers = numbered(items["sha256"], measured["sha256"], memory.sha256s(modality))
+    count = max(int(each.max(initial=-1)) for each in numbers) + 1
+    at = first_rows(numbers[1], count)[numbers[0]]
+    broken = np.flatnonzero(mask(measured["reason"].is_valid())[at])
+    if len(broken):
+        reasons, details = (flat(measured[name].take(pa.array(at[broken]))) for name in ("reason", "detail"))
+        rejections.add(UNIT[modality], reasons, rows[broken], detail=details)
+        fine = np.ones(len(rows), dtype=bool)
+        fine[broken] = False
+        rows, at, numbers[0], items = rows[fine], at[fine], numbers[0][fine], items.filter(pa.array(fine))
+    own = measured.select([name for name in JUDGED if name in measured.column_names]).take(pa.array(at))
+    return rows, items, own, _Blobs(numbers[0], numbers[1], numbers[2], count)
 
 
-def _duplicates(
-    universe: "_Universe",
-    copies: Mapping[int, tuple[int, str]],
-    leaks: Container[int],
-    items: pa.Table,
-    rank: list[tuple[object, ...]],
-) -> Duplicates:
-    """Decide which duplicates stay; a leak is said to be one, whatever else it is."""
-    exact, similar = universe.within(universe.exact), universe.within(universe.similar)
-    found = duplicates.keep_one(exact, similar, universe.reason, rank)
-    works = [None if row in leaks else universe.works[row] for row in range(len(items))]
-    details = [tagging.is_detail(title) for title in items["title"].to_pylist()]
-    duplicates.drop_details(found, works, details, rank)
-    for row in range(len(items)):
-        if row in leaks:
-            found.kept_by[row] = -1
-        elif row in copies:
-            stays, found.reason[row] = copies[row]
-            leader = int(found.kept_by[stays])
-            found.kept_by[row] = stays if leader < 0 else leader
-    return found
+@dataclass(frozen=True, slots=True)
+class _Overruled:
+    """What a curator's overrides leave out, and what they say that it is.
+
+    Attributes:
+        items: sha256 and work of each.
+        blobs: int64, shape (n,): the number of the blob of each.
+        same_as: int64, shape (n,): that of the item that stays in its place, -1 where none does.
+    """
+
+    items: pa.Table
+    blobs: Ints
+    same_as: Ints
+
+
+def _not_overruled(
+    modality: str, rows: Ints, items: pa.Table, own: pa.Table, blobs: _Blobs, said: Evidence, rejections: Rejections
+) -> tuple[Ints, pa.Table, pa.Table, _Blobs, Evidence, _Overruled]:
+    """Return what no override leaves out, and what one does: that is no copy of anything, but its group holds."""
+    out, details, kept = said.overrides.rejected()
+    rejections.add(UNIT[modality], "overridden", rows[out], detail=details, kept=np.where(kept < 0, -1, rows[kept]))
+    creators, titles = (items[name].take(pa.array(out)) for name in ("creator", "title"))
+    sha256s = flat(items["sha256"])
+    left_out = pa.table({"sha256": sha256s.take(pa.array(out)), "work": works.works_of(creators, titles)})
+    overruled = _Overruled(left_out, blobs.items[out], np.where(kept < 0, -1, blobs.items[kept]))
+    if not len(out):
+        return rows, items, own, blobs, said, overruled
+    stays = np.ones(len(rows), dtype=bool)
+    stays[out] = False
+    at = pa.array(stays)
+    blobs = replace(blobs, items=blobs.items[stays])
+    return rows[stays], items.filter(at), own.filter(at), blobs, said.of(np.flatnonzero(stays)), overruled
 
 
 @dataclass(frozen=True, slots=True)
 class _Universe:
-    """The items of a side and, after them, what earlier releases held and no source lists any more."""
+    """The items of a side and, after them, what is only known: left out by overrides, or listed no more.
 
-    count: int  # of items
-    sha256s: list[str]
-    works: list[str | None]
-    exact: Edges  # equal content
-    alike: Edges  # equal hash
+    Attributes:
+        count: of items.
+        blobs: int64, shape (n,): the number of the blob of each row.
+        works: what tells the work of each row, null where nothing does.
+        work_numbers: int64, shape (n,): the same as numbers, negative where nothing does.
+        details: bool, shape (count,): items whose title calls them a detail of their work.
+        exact: links of equal content.
+        alike: those links of similar content that lead from one picture to others of equal hash.
+        similar: links of similar content.
+        told: links that an override draws.
+        earlier: group and split that an earlier release gave to each row, null where none did.
+    """
+
+    count: int
+    blobs: Ints
+    sha256s: pa.Array
+    works: pa.Array
+    work_numbers: Ints
+    details: Bools
+    exact: Edges
+    alike: Edges
     similar: Edges
+    told: Edges
     reason: str
+    earlier: pa.Table
 
     def within(self, edges: Edges) -> Edges:
-        return [(a, b) for a, b in edges if a < self.count and b < self.count]
+        """Return the links among items."""
+        return edges[(edges < self.count).all(axis=1)]
 
-    def without(self, rows: set[int]) -> "_Universe":
-        """Return the universe in which nothing ties these rows to others."""
-        exact, similar = ([e for e in edges if rows.isdisjoint(e)] for edges in (self.exact, self.similar))
-        works = [None if row in rows else work for row, work in enumerate(self.works)]
-        return replace(self, works=works, exact=exact, similar=similar)
+    def without(self, out: Bools) -> "_Universe":
+        """Return the universe in which nothing ties these items to others."""
+        gone = np.zeros(len(self.blobs), dtype=bool)
+        gone[: len(out)] = out
+        exact, similar = (edges[~gone[edges].any(axis=1)] for edges in (self.exact, self.similar))
+        return replace(self, work_numbers=np.where(gone, -1, self.work_numbers), exact=exact, similar=similar)
 
 
-def _universe(modality: str, items: pa.Table, own: pa.Table, measured: pa.Table, memory: Memory) -> _Universe:
-    sha256s: list[str] = items["sha256"].to_pylist()
-    creators, titles = items["creator"].to_pylist(), items["title"].to_pylist()
-    works = [tagging.work_of(creator, title) for creator, title in zip(creators, titles, strict=True)]
-    here = set(sha256s)
-    gone = {sha256: row for sha256, row in sorted(memory.known(modality).items()) if sha256 not in here}
-    sha256s, works = sha256s + list(gone), works + [row["work"] for row in gone.values()]
+def _universe(
+    modality: str,
+    items: pa.Table,
+    measured: pa.Table,
+    blobs: _Blobs,
+    links: Edges,
+    memory: Memory,
+    overruled: _Overruled,
+) -> _Universe:
+    known, out = memory.ever(modality), overruled.items
+    here_now = np.concatenate([blobs.items, overruled.blobs])
+    row_of_known = first_rows(blobs.earlier, blobs.count)  # one row for each blob: what is said of it, not of a clip
+    row_of_gone = row_of_known.copy()
+    row_of_gone[here_now] = -1
+    gone = known.select(["sha256", "work"]).take(pa.array(row_of_gone[row_of_gone >= 0]))
+    numbers = np.concatenate([here_now, np.flatnonzero(row_of_gone >= 0)])
+    row_of = first_rows(numbers, blobs.count)
     # What is gone may have no measurement with today's parameters; its work and group still count.
-    at = pc.index_in(pa.array(list(gone), pa.string()), value_set=measured["sha256"].combine_chunks())
-    extra = measured.take(at)
-    usable = extra["reason"].is_null().to_numpy() & at.is_valid().to_numpy(zero_copy_only=False)
-    rows = pa.concat_tables([own, extra.filter(pa.array(usable))])
-    place = np.concatenate([np.arange(len(items)), len(items) + np.flatnonzero(usable)])
-    exact, alike = duplicates.equal_rows(sha256s), []
+    place = np.where(mask(measured["reason"].is_valid()), -1, row_of[blobs.measured])
+    here = np.flatnonzero(place >= 0)
+    exact, alike = clusters.equal_rows(numbers), clusters.NO_EDGES
     if modality == "image":
-        exact += _placed(duplicates.equal_rows(rows["pixels_sha256"].to_pylist()), place)
-        alike = _placed(duplicates.equal_rows(rows["phash"].to_pylist()), place)
-        similar = duplicates.similar_hashes(rows["phash"].to_numpy())
-    else:
-        prints = [np.frombuffer(fingerprint, dtype="<u4") for fingerprint in rows["fingerprint"].to_pylist()]
-        similar = fingerprints.overlaps(prints)
-    reason = "near_duplicate" if modality == "image" else "acoustic_duplicate"
-    return _Universe(len(items), sha256s, works, exact, alike, _placed(similar, place), reason)
+        (pixels,) = numbered(measured["pixels_sha256"].take(pa.array(here)))
+        exact = np.concatenate([exact, place[here][clusters.equal_rows(pixels)]])
+        alike = _inside(place[links[_are_equal(measured, links)]])
+    told = np.stack([row_of[overruled.blobs], np.where(overruled.same_as < 0, -1, row_of[overruled.same_as])], axis=1)
+    own_works = works.works_of(items["creator"], items["title"])
+    all_works = pa.concat_arrays([own_works, flat(out["work"]), flat(gone["work"])])
+    before = row_of_known[numbers]
+    return _Universe(
+        count=len(items),
+        blobs=numbers,
+        sha256s=pa.concat_arrays([flat(items["sha256"]), flat(out["sha256"]), flat(gone["sha256"])]),
+        works=all_works,
+        work_numbers=numbered(all_works)[0],
+        details=mask(works.are_details(items["title"])),
+        exact=exact,
+        alike=alike,
+        similar=_inside(place[links]),
+        told=_inside(told),
+        reason="near_duplicate" if modality == "image" else "acoustic_duplicate",
+        earlier=pa.table({name: taken(flat(known[name]), before) for name in ("group", "split")}),
+    )
 
 
-def _placed(edges: Edges, place: npt.NDArray[np.int64]) -> Edges:
-    return [(int(place[a]), int(place[b])) for a, b in edges]
+def _inside(edges: Edges) -> Edges:
+    return edges[(edges >= 0).all(axis=1)]
 
 
-def _rank(
-    modality: str, items: pa.Table, own: pa.Table, memory: Memory, leaks: Container[int]
-) -> list[tuple[object, ...]]:
-    """Order duplicates: a released one first, else the largest, ties by sha256; leaks last, for none of them stays."""
-    if modality == "image":
-        size = pc.multiply(own["width_px"].cast(pa.int64()), own["height_px"].cast(pa.int64())).to_pylist()
-    else:
-        size = own["duration_s"].to_pylist()
-    released = memory.released(modality)
-    columns = (items["sha256"], items["source"], items["source_id"])
-    keys = zip(size, *(column.to_pylist() for column in columns), strict=True)
-    return [
-        (row in leaks, sha256 not in released, -largest, sha256, *name)
-        for row, (largest, sha256, *name) in enumerate(keys)
-    ]
+def _are_equal(measured: pa.Table, links: Edges) -> Bools:
+    """Tell which links are between pictures of equal hash: one of these may stand for all of them."""
+    hashes = measured["phash"].to_numpy()
+    return np.asarray(hashes[links[:, 0]] == hashes[links[:, 1]])
 
 
-def _groups(
-    universe: _Universe, known: Mapping[str, dict[str, Any]]
-) -> tuple[list[str], dict[str, str], dict[int, str]]:
-    """Join duplicates and works into groups.
+def _rank(items: pa.Table, own: pa.Table, universe: _Universe, released: Bools, leaks: Bools) -> Ints:
+    """Order duplicates: a released one first, else the largest, ties by sha256 and then by name.
 
-    Returns:
-        the group of each row of the universe; the split of groups that have one; rows that lie in another split than
-        their group, with the split that they had.
+    Leaks come last, for none of them stays. Only what may be a duplicate or have one is ordered.
     """
-    rows = [known.get(sha256) for sha256 in universe.sha256s]
-    earlier = [str(row["group"]) if row else None for row in rows]
-    links = [universe.exact, universe.similar, duplicates.equal_rows(universe.works), duplicates.equal_rows(earlier)]
-    component = duplicates.components(len(rows), [edge for edges in links for edge in edges])
-    groups = duplicates.group_names(component, universe.sha256s, earlier)
-    held: dict[str, dict[str, int]] = {}
-    for group, row in zip(groups, rows, strict=True):
-        if row:
-            held.setdefault(group, {})[str(row["split"])] = 1
-    splits = {group: winning_split(found, SPLITS) for group, found in held.items()}
-    leaks = {
-        at: str(row["split"])
-        for at, (group, row) in enumerate(zip(groups, rows, strict=True))
-        if row and at < universe.count and row["split"] != splits[group]
-    }
-    return groups, splits, leaks
+    contested = np.zeros(len(items), dtype=bool)
+    contested[np.concatenate([universe.within(universe.exact), universe.within(universe.similar)])] = True
+    work = universe.work_numbers[: universe.count]
+    of_details = np.zeros(len(universe.work_numbers) + 1, dtype=bool)
+    of_details[work[universe.details]] = True
+    rows = np.flatnonzero(contested | (of_details[work] & (work >= 0)))
+    some = own.select([name for name in ("width_px", "height_px", "duration_s") if name in own.column_names])
+    columns = [column.to_numpy().astype(np.float64) for column in some.take(pa.array(rows)).columns]
+    size = np.prod(columns, axis=0)
+    order = np.lexsort((heads(items["sha256"].take(pa.array(rows))), -size, ~released[rows], leaks[rows]))
+    rank = np.zeros(len(items), dtype=np.int64)
+    rank[rows[order]] = np.arange(len(rows))
+    return rank
 
 
-def _candidates(modality: str, items: pa.Table, fitting: Fitting, stays: npt.NDArray[np.bool_]) -> pa.Table:
+def _copies_of_released(universe: _Universe, rank: Ints, released: Bools) -> Duplicates:
+    """Find the new items that duplicate one of the parent release: the row of that one, and the reason."""
+    exact, alike, similar = (universe.within(edges) for edges in (universe.exact, universe.alike, universe.similar))
+    return clusters.of_released(exact, alike, similar, universe.reason, released, rank)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """The groups of a universe.
+
+    Attributes:
+        groups: int64, shape (n,): the number of the group of each row.
+        names: of every group.
+        splits: int8, shape (n_groups,): for life, or NO_SPLIT.
+        leaks: bool, shape (n_items,): items that were released in another split than that of their group now.
+    """
+
+    groups: Ints
+    names: pa.Array
+    splits: npt.NDArray[np.int8]
+    leaks: Bools
+
+
+def _groups(universe: _Universe) -> _Grouped:
+    """Join duplicates and works into groups."""
+    earlier = flat(universe.earlier["group"])
+    equal = (clusters.equal_rows(numbers) for numbers in (universe.work_numbers, *numbered(earlier)))
+    groups = clusters.components(len(universe.blobs), universe.exact, universe.similar, universe.told, *equal)
+    names = clusters.group_names(groups, universe.sha256s, earlier)
+    before = places(universe.earlier["split"], pa.array(SPLITS)).astype(np.int8)
+    splits = np.full(len(names), NO_SPLIT, dtype=np.int8)
+    np.maximum.at(splits, groups, before)  # the later split wins
+    leaks = (before != NO_SPLIT) & (before != splits[groups])
+    return _Grouped(groups, names, splits, leaks[: universe.count])
+
+
+def _duplicates(universe: _Universe, copies: Duplicates, leaks: Bools, rank: Ints) -> Duplicates:
+    """Decide which duplicates stay; a leak is said to be one, whatever else it is."""
+    exact, similar = universe.within(universe.exact), universe.within(universe.similar)
+    found = clusters.keep_one(exact, similar, universe.reason, rank)
+    work = np.where(leaks, -1, universe.work_numbers[: universe.count])
+    clusters.drop_details(found, work, universe.details, rank)
+    twins = np.flatnonzero(copies.kept_by >= 0)
+    stays = copies.kept_by[twins]
+    leaders = found.kept_by[stays]
+    found.reason[twins] = copies.reason[twins]
+    found.kept_by[twins] = np.where(leaders < 0, stays, leaders)
+    found.kept_by[leaks] = -1
+    return found
+
+
+def _reject_duplicates(modality: str, found: Duplicates, rows: Ints, rejections: Rejections) -> None:
+    twins = np.flatnonzero(found.kept_by >= 0)
+    rejections.add(UNIT[modality], found.reason[twins], rows[twins], kept=rows[found.kept_by[twins]])
+
+
+def _reject_leaks(
+    modality: str, universe: _Universe, grouped: _Grouped, stays: Bools, rows: Ints, rejections: Rejections
+) -> None:
+    leaks = np.flatnonzero(stays & grouped.leaks)
+    before = universe.earlier["split"].take(pa.array(leaks))
+    now = taken(pa.array(SPLITS), grouped.splits[grouped.groups[leaks]])
+    detail = pc.binary_join_element_wise("was released in ", before, "; its group is in ", now, " now", "")
+    rejections.add(UNIT[modality], "leak", rows[leaks], detail=detail)
+
+
+def _reject_unfit(modality: str, fitting: Fitting, unfit: Bools, rows: Ints, rejections: Rejections) -> None:
+    details = [_why_unfit(*why) for why in zip(fitting.near_misses, fitting.tags, strict=True)]
+    detail = pa.DictionaryArray.from_arrays(pa.array(fitting.combination[unfit]), pa.array(details, pa.string()))
+    rejections.add(UNIT[modality], "no_rule", rows[unfit], detail=detail)
+
+
+def _why_unfit(misses: Sequence[NearMiss], words: str) -> str:
+    return _lacks(misses) or (f"no label takes {words}" if words else "it has no tags")
+
+
+def _candidates(modality: str, items: pa.Table, fitting: Fitting, stays: Bools) -> pa.Table:
     """List the items that several labels fit, and those that lack one clause of a label."""
-    rows: list[dict[str, object]] = []
-    for item, combination in zip(items.to_pylist(), fitting.combination[stays].tolist(), strict=True):
-        labels = list(dict.fromkeys(fit.label for fit in fitting.fits[combination]))
-        misses = fitting.near_misses[combination]
-        if len(labels) > 1:
-            parts = (part for fit in fitting.fits[combination] for part in fit.evidence.split("; "))
-            kind, named, detail = "ambiguous", labels, "; ".join(dict.fromkeys(parts))
-        elif misses:
-            kind, named = "near_miss", [miss.label for miss in misses]
-            detail = _lacks(misses)
-        else:
-            continue
-        shared = {name: item[name] for name in ("source", "source_id", "sha256", "title")}
-        rows.append({"side": modality, "kind": kind, "labels": named, "detail": detail, **shared})
-    return pa.Table.from_pylist(rows, CANDIDATES)
+    kinds = [_candidate(*found) for found in zip(fitting.fits, fitting.near_misses, strict=True)]
+    listed = np.array([kind is not None for kind, *_ in kinds], dtype=bool)[fitting.combination] & stays
+    combination = pa.array(fitting.combination[listed])
+    columns = zip(*kinds, strict=True) if kinds else ([], [], [])
+    said = {
+        name: pa.array(column, CANDIDATES.field(name).type).take(combination)
+        for name, column in zip(("kind", "labels", "detail"), columns, strict=True)
+    }
+    shared = items.select(["source", "source_id", "sha256", "title"]).filter(pa.array(listed))
+    facts = said | {name: shared[name] for name in shared.column_names}
+    facts["side"] = pa.repeat(pa.scalar(modality), len(shared))
+    return pa.table({name: facts[name] for name in CANDIDATES.names}, CANDIDATES)
+
+
+def _candidate(fits: Sequence[Fit], misses: Sequence[NearMiss]) -> tuple[str | None, list[str], str]:
+    """Return kind, labels and detail of a candidate, if it is one."""
+    labels = list(dict.fromkeys(fit.label for fit in fits))
+    if len(labels) > 1:
+        parts = (part for fit in fits for part in fit.evidence.split("; "))
+        return "ambiguous", labels, "; ".join(dict.fromkeys(parts))
+    if misses:
+        return "near_miss", [miss.label for miss in misses], _lacks(misses)
+    return None, [], ""
 
 
 def _lacks(misses: Sequence[NearMiss]) -> str:
     return "; ".join(f"{miss.label} lacks {miss.lacks}" for miss in misses)
 
 
-def labels_of(fitting: Fitting, row: int) -> Sequence[str]:
-    """Return the labels that fit a row, in the rule set's order."""
-    return list(dict.fromkeys(fit.label for fit in fitting.of(row)))
+def labels_of(fits: Sequence[Fit]) -> tuple[str, ...]:
+    """Return the labels of fits, each once, in the rule set's order."""
+    return tuple(dict.fromkeys(fit.label for fit in fits))

@@ -33,6 +33,11 @@ REASONS: dict[str, tuple[str, str]] = {
     "near_duplicate": ("duplicates", "the same picture as a larger one that is kept"),
     "detail": ("duplicates", "a detail of a picture that is kept"),
     "acoustic_duplicate": ("duplicates", "shares sound with a recording that is kept"),
+    "rolled_back": (
+        "rollback",
+        "an earlier release was restored that does not hold it, or not so that it may stand",
+    ),
+    "overridden": ("rules", "a curator's override leaves it out"),
     "no_rule": ("label", "no rule takes it with the tags that it has"),
     "class_full": ("balance", "its labels have as many pairs as their size or their other side allows"),
     "clip_cap": ("balance", "the recording has as many clips as the rule set allows"),

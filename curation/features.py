@@ -5,13 +5,13 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.releases import PublishedRules
 from curation.schemas import PAIRS, REFERENCES
-from rules.schema import RuleSet
 
 
-def features_schema(rule_set: RuleSet, config: str) -> pa.Schema:
+def features_schema(rule_set: PublishedRules, config: str) -> pa.Schema:
     """Return the Arrow schema of a config (default, metadata, references), with its features as metadata."""
-    return _schema(rule_set.label_names, rule_set.audio.sample_rate_hz, config)
+    return _schema(rule_set.numbering, rule_set.audio.sample_rate_hz, config)
 
 
 @cache
@@ -27,7 +27,7 @@ def _schema(label_names: tuple[str, ...], sample_rate_hz: int, config: str) -> p
     return plain.arrow_schema
 
 
-def indexed_labels(rows: pa.Table, rule_set: RuleSet) -> pa.Table:
+def indexed_labels(rows: pa.Table, rule_set: PublishedRules) -> pa.Table:
     """Replace the names of labels by their indices and give the table its features.
 
     Args:
@@ -35,5 +35,5 @@ def indexed_labels(rows: pa.Table, rule_set: RuleSet) -> pa.Table:
     """
     config = "references" if "side" in rows.column_names else "metadata"
     schema = features_schema(rule_set, config)
-    index = pc.index_in(rows["label"], value_set=pa.array(rule_set.label_names)).cast(pa.int64())
+    index = pc.index_in(rows["label"], value_set=pa.array(rule_set.numbering)).cast(pa.int64())
     return rows.set_column(rows.schema.get_field_index("label"), "label", index).cast(schema)

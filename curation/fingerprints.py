@@ -6,10 +6,11 @@ another sample, keeps most bits of an item and all bits of some.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from curation.columns import Bools, Ints, Keys
 
 # Chromaprint works at 11,025 Hz in frames of 4,096 samples, of which two thirds overlap (in whole samples), smooths
 # over 5 frames and looks at 16 of the results for an item (its fingerprinter_configuration.cpp, chroma_filter.cpp).
@@ -18,17 +19,16 @@ ITEM_SPAN_S = 4096 / 11_025 + (5 - 1 + 16 - 1) * ITEM_S
 ITEM_BYTES = 4
 ITEM_BITS = 32
 
-MIN_OVERLAP_ITEMS = (
-    81  # 10 s, of which about 6 to 7 must be equal for the mean error to pass: items that span 9 to 10 s
-)
+# 10 s, of which about 6 to 7 must be equal for the mean error to pass: items that span 9 to 10 s
+MIN_OVERLAP_ITEMS = 81
 # Share of differing bits. On 25 real recordings: at most 0.083 in any 10 s of the one pair that shares sound, at least
 # 0.276 in the most similar 10 s of the other pairs, at any offset.
 MAX_BIT_ERROR_RATE = 0.2
-MIN_VOTES = (
-    3  # equal items at one offset, or one beside it, before a pair is looked at; the real pair has 3 to 12 in 10 s
-)
+# Equal items at one offset, or one beside it, before a pair is looked at; the real pair has 3 to 12 in 10 s.
+MIN_VOTES = 3
 MAX_LINKS = 32  # recordings with the same item that one votes for
-BLOCK_ITEMS = 1 << 20  # voting at a time, which bounds the memory
+BLOCK_ITEMS = 1 << 22  # voting at a time, which bounds the memory
+_PAGE_ITEMS = 64
 
 Items = npt.NDArray[np.uint32]
 
@@ -40,96 +40,129 @@ def clip_span(fingerprint: bytes, start_s: float, duration_s: float) -> bytes:
     return fingerprint[first * ITEM_BYTES : max(first, last + 1) * ITEM_BYTES]
 
 
-def overlaps(fingerprints: Sequence[Items]) -> list[tuple[int, int]]:
+def overlaps(fingerprints: Sequence[Items]) -> Ints:
     """Return the pairs (i, j), i < j, in order, of recordings that share about 10 s of sound or more at any offset.
 
     Equal items vote for a pair and an offset; what has votes is verified bit by bit over the best 10 s. An item that
     repeats the one before it (silence, a held tone) neither votes nor counts. Where more than 33 recordings have an
     item, each votes with the next 32 of them only: a jingle in thousands of recordings still ties them into one
-    group, though not every two of them, and an item that is common by chance costs no more than that.
+    group, though not every two of them, and an item that is common by chance costs no more than that. Copies that
+    play faster, slower or higher are not found.
+
+    Beside the fingerprints it takes 8 bytes of memory for each item.
 
     Args:
         fingerprints: one array of shape (n_items,) for each recording.
+
+    Returns:
+        shape (n_pairs, 2).
     """
-    if not sum(map(len, fingerprints)):
-        return []
     found: set[tuple[int, int]] = set()
-    changes = [_changes(items) for items in fingerprints]
-    for i, j, offset in _candidates(_index(fingerprints, changes)):
-        if (i, j) not in found and _match(fingerprints[i], fingerprints[j], changes[i], changes[j], offset):
+    for i, j, offset in _candidates(fingerprints):
+        if (i, j) not in found and _match(fingerprints[i], fingerprints[j], offset):
             found.add((i, j))
-    return sorted(found)
+    return np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """The first occurrence of each item in each recording, ordered by item, then by recording; all of one length."""
-
-    items: Items
-    recordings: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int64]
-    count: int  # recordings
-    longest: int  # items of the longest one
-
-
-def _changes(items: Items) -> npt.NDArray[np.bool_]:
+def _changes(items: Items) -> Bools:
     """Tell for each item whether it differs from the one before it, and from 0."""
-    changes: npt.NDArray[np.bool_] = items != 0
+    changes: Bools = items != 0
     changes[1:] &= items[1:] != items[:-1]
     return changes
 
 
-def _index(fingerprints: Sequence[Items], changes: Sequence[npt.NDArray[np.bool_]]) -> _Index:
-    lengths = [int(change.sum()) for change in changes]
-    items = np.concatenate([each[change] for each, change in zip(fingerprints, changes, strict=True)])
-    recordings = np.repeat(np.arange(len(fingerprints)), lengths)
-    positions = np.concatenate([np.flatnonzero(change) for change in changes])
-    order = np.argsort(items, kind="stable")  # which keeps recordings and positions ascending
-    items, recordings, positions = items[order], recordings[order], positions[order]
-    first = np.ones(len(items), np.bool_)
-    first[1:] = (items[1:] != items[:-1]) | (recordings[1:] != recordings[:-1])
-    longest = max(map(len, fingerprints))
-    return _Index(items[first], recordings[first], positions[first], len(fingerprints), longest)
+class _Places:
+    """Numbers for all items of all recordings: each recording begins at a multiple of _PAGE_ITEMS."""
+
+    def __init__(self, fingerprints: Sequence[Items]) -> None:
+        pages = np.array([-(-len(items) // _PAGE_ITEMS) for items in fingerprints], dtype=np.int64)
+        self.starts = np.concatenate([[0], np.cumsum(pages)]) * _PAGE_ITEMS
+        self._recordings = np.repeat(np.arange(len(pages)), pages)
+        if self.starts[-1] > 1 << 32:
+            raise ValueError(f"{self.starts[-1]:,} items: at most {1 << 32:,} are compared at a time")
+
+    def recordings(self, places: Keys) -> Ints:
+        """Return the recording of each place."""
+        found: Ints = self._recordings[places // np.uint64(_PAGE_ITEMS)]
+        return found
 
 
-def _candidates(index: _Index) -> Iterator[tuple[int, int, int]]:
+def _keys(fingerprints: Sequence[Items], places: _Places, first: int, last: int) -> Keys:
+    """Return item and place of the first occurrence of each item in each of these recordings, ordered, in one number.
+
+    Args:
+        first: the first of the recordings.
+        last: the one after the last.
+    """
+    keys = np.empty(sum(map(len, fingerprints[first:last])), dtype=np.uint64)
+    end = 0
+    for recording in range(first, last):
+        at = np.flatnonzero(_changes(fingerprints[recording]))
+        items, of_first = np.unique(fingerprints[recording][at], return_index=True)
+        place = (at[of_first] + places.starts[recording]).astype(np.uint64)
+        start, end = end, end + len(items)
+        keys[start:end] = items.astype(np.uint64) << np.uint64(32) | place
+    keys = keys[:end]
+    keys.sort()
+    return keys
+
+
+def _candidates(fingerprints: Sequence[Items]) -> Iterator[tuple[int, int, int]]:
     """Yield (i, j, offset) with enough votes: item p + offset of recording i sounds like item p of recording j."""
-    offsets = 2 * index.longest + 1
-    by_recording = np.argsort(index.recordings, kind="stable")
-    ends = np.searchsorted(index.recordings, np.arange(index.count), side="right", sorter=by_recording)
-    start, end = 0, 0
-    for recording, next_end in enumerate(ends):
-        end = int(next_end)
-        if end - start < BLOCK_ITEMS and recording < index.count - 1:
-            continue
-        keys, votes = np.unique(_votes(index, by_recording[start:end], offsets), return_counts=True)
-        beside = votes.copy()  # the frames of two recordings seldom fall together, so that two offsets share the votes
-        adjacent = np.diff(keys) == 1
-        beside[1:] += np.where(adjacent, votes[:-1], 0)
-        beside[:-1] += np.where(adjacent, votes[1:], 0)
-        for key in keys[beside >= MIN_VOTES].tolist():
+    count, longest = len(fingerprints), max(map(len, fingerprints), default=0)
+    offsets = 2 * longest + 1
+    places = _Places(fingerprints)
+    index = _keys(fingerprints, places, 0, count)
+    first = 0
+    while first < count:
+        last = int(np.searchsorted(places.starts, places.starts[first] + BLOCK_ITEMS, side="right")) - 1
+        last = min(max(last, first + 1), count)
+        block = index if last - first == count else _keys(fingerprints, places, first, last)
+        votes = []
+        for earlier, later in _votes(index, np.searchsorted(index, block)):
+            i, j = places.recordings(earlier), places.recordings(later)
+            offset = earlier.astype(np.int64) - places.starts[i] - later.astype(np.int64) + places.starts[j]
+            votes.append((i * count + j) * offsets + offset + longest)
+        for key in _elected(np.concatenate(votes)).tolist():
             pair, offset = divmod(key, offsets)
-            yield *divmod(pair, index.count), offset - index.longest
-        start = end
+            yield *divmod(pair, count), offset - longest
+        first = last
 
 
-def _votes(index: _Index, block: npt.NDArray[np.int64], offsets: int) -> npt.NDArray[np.int64]:
-    """Return a key of (i, j, offset) for each item of the block that a later recording has too."""
-    keys = []
+def _votes(index: Keys, block: Ints) -> Iterator[tuple[Keys, Keys]]:
+    """Yield the places of equal items: one of the block, the other of a later recording.
+
+    Args:
+        block: where the items of the block stand in the index.
+    """
+    place = np.uint64((1 << 32) - 1)
     for step in range(1, MAX_LINKS + 1):
-        block = block[block + step < len(index.items)]
-        block = block[index.items[block + step] == index.items[block]]
-        pair = index.recordings[block] * index.count + index.recordings[block + step]
-        keys.append(pair * offsets + index.positions[block] - index.positions[block + step] + index.longest)
-    return np.concatenate(keys)
+        block = block[block + step < len(index)]
+        own, other = index[block], index[block + step]
+        equal = (own ^ other) <= place
+        block = block[equal]
+        yield own[equal] & place, other[equal] & place
 
 
-def _match(a: Items, b: Items, a_changes: npt.NDArray[np.bool_], b_changes: npt.NDArray[np.bool_], offset: int) -> bool:
+def _elected(votes: Ints) -> Ints:
+    """Return the keys that have enough votes, with those beside them.
+
+    The frames of two recordings seldom fall together, so that two offsets share the votes.
+    """
+    keys, counts = np.unique(votes, return_counts=True)
+    beside = counts.copy()
+    adjacent = np.diff(keys) == 1
+    beside[1:] += np.where(adjacent, counts[:-1], 0)
+    beside[:-1] += np.where(adjacent, counts[1:], 0)
+    return keys[beside >= MIN_VOTES]
+
+
+def _match(a: Items, b: Items, offset: int) -> bool:
     """Tell whether any 10 s of two recordings agree at an offset, judged by the items that count in both."""
     start, end = max(0, offset), min(len(a), offset + len(b))
     if end - start < MIN_OVERLAP_ITEMS:
         return False
-    counts = a_changes[start:end] & b_changes[start - offset : end - offset]
+    counts = _changes(a)[start:end] & _changes(b)[start - offset : end - offset]
     wrong = np.bitwise_count(a[start:end] ^ b[start - offset : end - offset]) * counts
     compared = _sums(counts)
     enough = 2 * compared >= MIN_OVERLAP_ITEMS

@@ -28,7 +28,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from curation.errors import ItemError
 from rules.schema import ImageSettings
 
-VERSION = 1  # raise it when the same file would give other measurements or another JPEG
+VERSION = 2  # raise it when the same file would give other measurements or another JPEG
 
 # MPO, the JPEG of stereo cameras, comes with JPEG; nothing else that Pillow could open is ever tried.
 FORMATS = tuple(
@@ -38,6 +38,8 @@ FORMATS = tuple(
 MAX_PIXELS = 89_478_485  # Pillow's own limit, where it begins to warn: 256 MB of RGB
 JPEG_DRAFT_GAP = 1.0  # the decoder may shrink by 2, 4 or 8 while the sides stay this many times the result's
 REDUCING_GAP = 2.0  # a box filter may shrink first while the sides stay this many times the result's
+GRAY_SIDE_PX = 32  # to which imagehash.phash shrinks a picture before it looks at it
+THUMBNAIL_SIDE_PX = 16
 
 # What Pillow raises on damaged files. Flipped, cut and repeated bytes in all seven formats gave OSError, SyntaxError,
 # ValueError and RuntimeError; the others are what its plugins let through when a header lies about sizes and tags. An
@@ -86,10 +88,12 @@ class Measured:
     height_px: int
     pixels_sha256: str  # of the size and the RGB bytes after normalize
     phash: int  # 64 bits
+    mirror_phash: int  # of the picture seen in a mirror
+    thumbnail: bytes  # 16 x 16 gray values, row by row
 
 
 def measure(path: Path, settings: ImageSettings) -> Measured:
-    """Return the size and the two hashes by which exact and near duplicates are found.
+    """Return the size and that by which exact and near duplicates are found.
 
     Raises:
         ItemError: "undecodable_image", "too_many_pixels" or "too_small".
@@ -99,11 +103,15 @@ def measure(path: Path, settings: ImageSettings) -> Measured:
     picture = _large_enough(path, settings)
     pixels = hashlib.sha256(f"{picture.image.width}x{picture.image.height}:".encode())
     pixels.update(picture.image.tobytes())
+    gray = picture.image.convert("L").resize((GRAY_SIDE_PX, GRAY_SIDE_PX), Image.Resampling.LANCZOS)
+    mirrored = gray.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return Measured(
         width_px=picture.width_px,
         height_px=picture.height_px,
         pixels_sha256=pixels.hexdigest(),
-        phash=int(str(imagehash.phash(picture.image)), 16),
+        phash=int(str(imagehash.phash(gray)), 16),
+        mirror_phash=int(str(imagehash.phash(mirrored)), 16),
+        thumbnail=gray.reduce(GRAY_SIDE_PX // THUMBNAIL_SIDE_PX).tobytes(),
     )
 
 

@@ -1,15 +1,18 @@
 """Measurements of blobs: each blob is decoded once for a step's key, whatever release needs it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import audio, images
 from curation.batches import batched
+from curation.columns import flat, mask
 from curation.errors import ItemError, attempt
 from curation.schemas import IMAGES, RECORDINGS
 from curation.store import Home, digest, read_tables
@@ -18,13 +21,16 @@ from rules.schema import RuleSet
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A measurement with all that its result depends on: parameters, decoder and code version."""
+    """A measurement with all that its result depends on: parameters, decoder and code version.
+
+    `measure` takes files and settings, and gives for each file, in order, what it found or why there is nothing.
+    """
 
     name: str
     schema: pa.Schema
     key: str
     settings: Any
-    measure: Callable[[Path, Any], Any]
+    measure: Callable[[Sequence[Path], Any], Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,17 @@ class Batch:
 def image_step(rule_set: RuleSet) -> Step:
     parameters = rule_set.image.model_dump(include={"max_side_px", "min_side_px"})
     key = digest(["images", images.VERSION, images.decoder_version(), parameters])
-    return Step("images", IMAGES, key, rule_set.image, images.measure)
+    return Step("images", IMAGES, key, rule_set.image, partial(_one_by_one, images.measure))
 
 
 def recording_step(rule_set: RuleSet) -> Step:
     parameters = rule_set.audio.model_dump(include={"sample_rate_hz", "channels", "clip_s", "silence_dbfs"})
     key = digest(["recordings", audio.VERSION, audio.decoder_version(), parameters])
-    return Step("recordings", RECORDINGS, key, rule_set.audio, audio.measure)
+    return Step("recordings", RECORDINGS, key, rule_set.audio, partial(_one_by_one, audio.measure))
+
+
+def _one_by_one(measure: Callable[[Path, Any], Any], paths: Iterable[Path], settings: object) -> Iterator[Any]:
+    return (attempt(partial(measure, path, settings)) for path in paths)
 
 
 def steps(rule_set: RuleSet) -> dict[str, Step]:
@@ -63,14 +73,14 @@ def pending(home: Home, step: Step, sha256s: pa.ChunkedArray) -> list[Batch]:
 
 def measure_batch(batch: Batch) -> int:
     """Measure a batch's blobs, write a row for every one, and return how many cannot pass."""
-    rows = [_row(batch, sha256) for sha256 in batch.sha256s]
+    found = batch.step.measure([batch.home.blob(sha256) for sha256 in batch.sha256s], batch.step.settings)
+    rows = [_row(sha256, measured) for sha256, measured in zip(batch.sha256s, found, strict=True)]
     path = batch.home.derived(batch.step.name, batch.step.key) / f"{digest(list(batch.sha256s))[:32]}.parquet"
     batch.home.write_table(path, pa.Table.from_pylist(rows, batch.step.schema))
     return sum("reason" in row for row in rows)
 
 
-def _row(batch: Batch, sha256: str) -> dict[str, object]:
-    measured = attempt(lambda: batch.step.measure(batch.home.blob(sha256), batch.step.settings))
+def _row(sha256: str, measured: Any) -> dict[str, object]:  # noqa: ANN401 - each step has a type of its own
     if isinstance(measured, ItemError):
         return {"sha256": sha256, "reason": measured.reason, "detail": measured.detail}
     return {"sha256": sha256, **asdict(measured)}
@@ -79,9 +89,11 @@ def _row(batch: Batch, sha256: str) -> dict[str, object]:
 def measured(home: Home, step: Step, sha256s: pa.ChunkedArray) -> pa.Table:
     """Return the step's rows of these blobs, ordered by sha256, one for each."""
     rows = read_tables(home.derived(step.name, step.key), step.schema)
-    rows = rows.filter(pc.is_in(rows["sha256"], value_set=pc.unique(sha256s))).sort_by("sha256")
-    if len(rows) < 2:
-        return rows
+    wanted = np.flatnonzero(mask(pc.is_in(rows["sha256"], value_set=flat(sha256s))))
+    found = flat(rows["sha256"].take(pa.array(wanted)))
+    order = pc.sort_indices(found)
     # Two builders that measured the same blob wrote the same row twice.
-    column = rows["sha256"].combine_chunks()
-    return rows.filter(pa.concat_arrays([pa.array([True]), pc.not_equal(column[1:], column[:-1])]))
+    ordered = found.take(order)
+    first = np.arange(len(found)) == 0
+    first[1:] |= mask(pc.not_equal(ordered[1:], ordered[:-1]))
+    return rows.take(pa.array(wanted[order.to_numpy()[first]]))

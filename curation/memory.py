@@ -1,17 +1,15 @@
 """What earlier releases decided: labels, splits, starts and partners that stay where they may."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.columns import Bools, Ints, mask, places
 from curation.schemas import ASSIGNMENT
 
 SPLITS = ("train", "validation", "test")  # where links join groups, the later one wins
-Clip = tuple[str, int]  # sha256 of the recording, start sample
 
 
 @dataclass(frozen=True)
@@ -20,45 +18,44 @@ class Memory:
 
     Attributes:
         assignment: schema ASSIGNMENT; without a parent, no rows.
-        pairs: what the parent published, schema PAIRS with a column split.
+        pairs: what the parent published, schema PAIRS.
     """
 
     assignment: pa.Table
     pairs: pa.Table | None = None
 
     @cached_property
-    def images(self) -> Mapping[str, dict[str, Any]]:
-        """Every image that a release ever held, by sha256."""
-        return {row["sha256"]: row for row in self._rows("image")}
+    def images(self) -> pa.Table:
+        """Every image that a release ever held: a row for each."""
+        return self._rows("image")
 
     @cached_property
-    def clips(self) -> Mapping[Clip, dict[str, Any]]:
-        """Every clip that a release ever held, by recording and start."""
-        return {(row["sha256"], row["start_sample"]): row for row in self._rows("music")}
+    def clips(self) -> pa.Table:
+        """Every clip that a release ever held: a row for each."""
+        return self._rows("music")
 
-    @cached_property
-    def recordings(self) -> Mapping[str, list[dict[str, Any]]]:
-        """Every recording that a release ever held: its clips, by sha256."""
-        rows: dict[str, list[dict[str, Any]]] = {}
-        for row in self._rows("music"):
-            rows.setdefault(row["sha256"], []).append(row)
-        return rows
-
-    def known(self, side: str) -> Mapping[str, dict[str, Any]]:
-        """Return one row for every blob of a side that a release ever held: what is said of the blob, not of a clip."""
-        return self.images if side == "image" else {sha256: rows[0] for sha256, rows in self.recordings.items()}
+    def ever(self, side: str) -> pa.Table:
+        """Return every image, or every clip, that a release ever held."""
+        return self.images if side == "image" else self.clips
 
     def sha256s(self, side: str) -> pa.ChunkedArray:
-        return self.assignment.filter(pc.equal(self.assignment["side"], side))["sha256"]
+        return self.ever(side)["sha256"]
 
-    def released(self, side: str) -> set[str]:
-        """Return the blobs of the pairs of the parent."""
-        is_released = pc.and_(pc.equal(self.assignment["side"], side), self.assignment["pair_id"].is_valid())
-        return set(self.assignment.filter(is_released)["sha256"].to_pylist())
+    def is_released(self, side: str) -> Bools:
+        """Tell which of these the parent's pairs hold."""
+        return mask(self.ever(side)["pair_id"].is_valid())
 
-    def _rows(self, side: str) -> Sequence[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.assignment.filter(pc.equal(self.assignment["side"], side)).to_pylist()
-        return rows
+    def released(self, side: str) -> pa.Table:
+        """Return those that the parent's pairs hold."""
+        return self.ever(side).filter(pa.array(self.is_released(side)))
+
+    @cached_property
+    def partners(self) -> Ints:
+        """For each clip the row of the image that the parent paired it with, else -1."""
+        return places(self.clips["pair_id"], self.images["pair_id"])
+
+    def _rows(self, side: str) -> pa.Table:
+        return self.assignment.filter(pc.equal(self.assignment["side"], side)).combine_chunks()
 
 
 NO_MEMORY = Memory(ASSIGNMENT.empty_table())

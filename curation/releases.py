@@ -60,17 +60,19 @@ def latest(home: Home, data_set: str | None = None) -> Release | None:
 class PublishedRules(RuleSet):
     """A rule set with the place of every label that its data set ever had: users know a label by that number."""
 
-    numbering: tuple[str, ...] = ()
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The class names in their published order, retired ones too."""
-        return self.numbering or super().label_names
+    numbering: tuple[str, ...] = ()  # retired labels too
 
 
 def rule_set_of(release: Release) -> PublishedRules:
     """Return the rule set that a release was built with."""
-    return PublishedRules.model_validate(json.loads((release.folder / "rule_set.json").read_text(encoding="utf-8")))
+    return PublishedRules.model_validate_json((release.folder / "rule_set.json").read_text(encoding="utf-8"))
+
+
+def written(rule_set: PublishedRules) -> str:
+    """Return what `rule_set_of` reads: what the curator set, and the settings that decide media and splits."""
+    values = rule_set.model_dump(mode="json", exclude_unset=True)  # most words of the vocabulary set nothing
+    values |= rule_set.model_dump(mode="json", include={"image", "audio", "splits", "numbering"})
+    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
 
 def publish(rule_set: RuleSet, parent: Release | None) -> PublishedRules:
@@ -113,17 +115,17 @@ def _renamed(before: list[str], rule_set: RuleSet) -> dict[str, str]:
     return renamed
 
 
-def memory_of(parent: Release | None, rule_set: RuleSet) -> Memory:
+def memory_of(parent: Release | None, rule_set: PublishedRules) -> Memory:
     """Return what the parent release decided, its labels by the names that they have now."""
     if parent is None:
         return NO_MEMORY
     assignment = pq.read_table(parent.folder / "assignment.parquet", schema=ASSIGNMENT)
-    renamed = _renamed(parent.manifest["labels"], rule_set)
-    if renamed:
+    now = dict(zip(parent.manifest["labels"], rule_set.numbering, strict=False))
+    if any(before != name for before, name in now.items()):
         labels = assignment["label"].combine_chunks().dictionary_encode()
-        names = [renamed.get(name, name) for name in labels.dictionary.to_pylist()]
-        now = pa.DictionaryArray.from_arrays(labels.indices, pa.array(names, pa.string())).cast(pa.string())
-        assignment = assignment.set_column(ASSIGNMENT.get_field_index("label"), "label", now)
+        names = pa.array([now.get(name, name) for name in labels.dictionary.to_pylist()], pa.string())
+        renamed = pa.DictionaryArray.from_arrays(labels.indices, names).cast(pa.string())
+        assignment = assignment.set_column(ASSIGNMENT.get_field_index("label"), "label", renamed)
     metadata = sorted((parent.folder / "metadata").glob("*.parquet"))
     return Memory(assignment, pa.concat_tables([pq.read_table(path) for path in metadata]))
 

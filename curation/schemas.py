@@ -35,6 +35,8 @@ IMAGES = pa.schema(
         ("height_px", pa.int32()),
         ("pixels_sha256", pa.string()),
         ("phash", pa.uint64()),
+        ("mirror_phash", pa.uint64()),  # of the picture seen in a mirror
+        ("thumbnail", pa.binary(256)),  # 16 x 16 gray values
         ("reason", pa.string()),
         ("detail", pa.string()),
     ]
@@ -63,6 +65,22 @@ RECORDINGS = pa.schema(
         ("reason", pa.string()),
         ("detail", pa.string()),
     ]
+)
+
+# derived/tags-<key>/<batch>.parquet: one row for a blob. Scores stand before calibration, so that a temperature or a
+# least confidence is changed without asking the model again.
+TAGGED = pa.schema(
+    [
+        ("sha256", pa.string()),
+        ("scores", pa.list_(pa.float32())),  # of each answer, in the order of the rule set
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+# What others than its source say of an item; `source` begins with one of rules.engine.ORIGINS.
+DERIVED_TAG = pa.struct(
+    [("kind", pa.string()), ("value", pa.string()), ("source", pa.string()), ("confidence", pa.float64())]
 )
 
 # releases/<n>/rejections.parquet

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from curation.cutting import Place
 from curation.features import features_schema, indexed_labels
+from curation.releases import PublishedRules
 from curation.store import Home
 from rules.schema import RuleSet
 
@@ -51,7 +52,7 @@ class Bucket:
 
     home: Home
     path: Path
-    rule_set: RuleSet
+    rule_set: PublishedRules
     rows: pa.Table  # schema PAIRS
     places: Mapping[str, Place]  # of the media of new rows, by pair_id
     parent: Path | None  # the parent's file of the same bucket
@@ -163,7 +164,7 @@ def _leaf(field: pa.Field) -> str:
     return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)
 
 
-def write_plain(home: Home, path: Path, rows: pa.Table, rule_set: RuleSet) -> None:
+def write_plain(home: Home, path: Path, rows: pa.Table, rule_set: PublishedRules) -> None:
     """Write rows without media, labels as indices."""
     if not path.exists():
         table = indexed_labels(rows, rule_set)

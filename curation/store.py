@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import ItemError
+from rules.errors import ConfigurationError
 
 
 def digest(value: object) -> str:
@@ -104,19 +105,32 @@ class Home:
             pq.write_table(table, temporary, compression="zstd")
 
     @contextmanager
-    def locked(self, path: Path) -> Iterator[bool]:
-        """Hold a file of this folder for this process alone; gives False if another one holds it.
+    def locked(self, path: Path, *, shared: bool = False) -> Iterator[bool]:
+        """Hold a file of this folder for this process alone, or with others that share it; False if it cannot be had.
 
         The lock ends with the process, however that ends.
         """
         with path.open("rb") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
                 is_mine = False
             else:
                 is_mine = True
             yield is_mine
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Make the folder and hold it for reading and adding: nothing of it is removed meanwhile.
+
+        Raises:
+            ConfigurationError: something is being removed from it right now.
+        """
+        self.mark()
+        with self.locked(self.root / MARKER, shared=True) as is_free:
+            if not is_free:
+                raise ConfigurationError(f"{self.root}: `artune gc` is removing files right now; wait for its end")
+            yield
 
     def sweep(self) -> None:
         """Remove temporary files that dead processes of this machine left behind."""

@@ -22,7 +22,9 @@ from rich.console import Console
 import rules
 from curation import building, card
 from curation.batches import Each
+from curation.building import LargeDrop
 from curation.errors import TransientError
+from curation.releases import rule_set_of
 from curation.store import Home
 from flows.progress import Bars, bars
 from rules.errors import ConfigurationError
@@ -30,6 +32,7 @@ from rules.errors import ConfigurationError
 T = TypeVar("T")
 
 IN_FLIGHT = 200  # futures at once: a scheduler should not hold a task for every batch of a large build
+NEEDS_A_YES = "Needs a yes"  # the state of a run that would lose too many rows
 ARTIFACT_STEPS = 20  # a progress artifact is a call to the server, so not one for every batch
 
 
@@ -74,13 +77,14 @@ def in_prefect(shown: Bars) -> Each:
 
 
 @flow(name="build", flow_run_name="build with {rules_name}")
-def build_release(home: Path, sources: list[str], rules_name: str) -> int | State[Any] | None:
+def build_release(home: Path, sources: list[str], rules_name: str, may_drop: bool = False) -> int | State[Any] | None:
     """Build a release and publish its table of labels as an artifact.
 
     Args:
         home: the work folder.
         sources: each a name, or a name and a place: sample, folder:PATH.
         rules_name: a rule set's name, or a folder with one.
+        may_drop: somebody said yes to a release that loses a large share of the rows.
 
     Returns:
         the number of the new release; None if the last one is made from the same inputs; a failed state that says
@@ -92,25 +96,28 @@ def build_release(home: Path, sources: list[str], rules_name: str) -> int | Stat
     try:
         rule_set = rules.load(rules_name)
         with bars(Console(stderr=True)) as shown:
-            release = building.build(Home(home), sources, rule_set, in_prefect(shown))
+            release = building.build(Home(home), sources, rule_set, in_prefect(shown), may_drop=may_drop)
+    except LargeDrop as error:
+        return Failed(message=str(error), name=NEEDS_A_YES)
     except ConfigurationError as error:
         return Failed(message=str(error))  # the sentence, without a traceback that helps nobody
     if release is None:
         return None
-    text = f"# Release {release.number}\n\n{card.summary(release.folder, rule_set)}"
+    text = f"# Release {release.number}\n\n{card.summary(release.folder, rule_set_of(release))}"
     create_markdown_artifact(text, key="release", description=f"Release {release.number}")
     return release.number
 
 
-def run(home: Path, sources: list[str], rules_name: str, workers: int) -> int | None:
+def run(home: Path, sources: list[str], rules_name: str, workers: int, *, may_drop: bool = False) -> int | None:
     """Run the flow on this machine's threads and return the number of the new release, if there is one.
 
     Raises:
+        LargeDrop: a person should look at the plan and say yes first.
         ConfigurationError: what the build was told cannot be used.
     """
     runner = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner[Any](max_workers=workers))
-    state = build_release.with_options(task_runner=runner)(home, sources, rules_name, return_state=True)
+    state = build_release.with_options(task_runner=runner)(home, sources, rules_name, may_drop, return_state=True)
     try:
         return cast("int | None", state.result())
     except FailedRun as error:  # what the flow returned as a failure; anything else is a bug and raised as it is
-        raise ConfigurationError(str(error)) from None
+        raise (LargeDrop if state.name == NEEDS_A_YES else ConfigurationError)(str(error)) from None

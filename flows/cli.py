@@ -1,21 +1,11 @@
 """The `artune` command. What only looks never imports Prefect, which takes seconds to start."""
 
 import sys
+from typing import TYPE_CHECKING, Annotated
 
-import pyarrow.parquet as pq
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-import rules
-from curation import building, collect, releases
-from curation.collect import Listing
-from curation.errors import REASONS
-from curation.releases import Release
-from curation.store import Home
-from flows import settings
-from flows.doctor import blocking
+from flows import calibrate, history, plan, rules_commands, settings
 from flows.terminal import (
     HomeOption,
     ReleaseOption,
@@ -27,7 +17,16 @@ from flows.terminal import (
     remember_build,
 )
 from rules.errors import ConfigurationError
-from rules.schema import RuleSet
+
+if TYPE_CHECKING:  # what these import takes longer than a command that only looks
+    from curation.collect import Listing
+    from curation.releases import Release
+    from curation.store import Home
+    from rules.schema import RuleSet
+
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Do not ask, even if more than a tenth of the released pairs would go.")
+]
 
 app = typer.Typer(
     help="Build a paired data set of artworks and music, and keep it alive.",
@@ -35,47 +34,116 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,  # a traceback must not show what a variable holds
 )
+for commands in (plan, history, calibrate):
+    app.add_typer(commands.app)
+app.add_typer(rules_commands.app, name="rules")
 
 
 @app.command()
-def build(source: SourceOption = None, rules_name: RulesOption = None, home: HomeOption = None) -> None:
+def build(
+    source: SourceOption = None, rules_name: RulesOption = None, home: HomeOption = None, yes: YesOption = False
+) -> None:
     """Collect, measure, label, balance, split, pair, and write a new release.
 
     Runs as a Prefect flow. Stopped at any moment, the same command goes on from there. With nothing new it says so.
+    If more than a tenth of the released pairs would go, it shows the plan and asks first.
     """
+    import rules
+    from curation import building, collect, releases
+    from flows.doctor import blocking
+
     place = home_of(home)
-    workers = settings.from_environment().workers
     for finding in blocking(place.root):
         raise ConfigurationError(f"{finding.what}: {finding.found}; {finding.advice}")
     last_sources, last_rules = last_build(place)
     sources, rules_name = source or last_sources, rules_name or last_rules
     rule_set = rules.load(rules_name)
     listing = collect.list_sources(place, sources)
-    if all(batch.again for batch in listing.batches):
-        for batch in listing.batches:  # perhaps it can be read today; mostly it cannot, and then there is nothing to do
-            collect.collect_batch(batch)
-        items = collect.current_items(place, listing)
-        if building.is_current(place, items, rule_set):
-            releases.tidy(place)
-            last = releases.latest(place)
-            console.print(f"Nothing to do: release {last.number if last else 0} has the same items, rules and tools.")
-            return
+    if all(batch.again for batch in listing.batches) and not building.refresh(place, listing, rule_set):
+        last = releases.latest(place, rule_set.name)
+        console.print(f"Nothing to do: release {last.number if last else 0} has the same items, rules and tools.")
+        return
     _announce(place, sources, listing, rule_set)
-    settings.quiet_prefect()
-    from flows import build as build_flow
-
-    number = build_flow.run(place.root, sources, rules_name, workers)
+    number = _build(place, sources, rules_name, yes)
     remember_build(place, sources, rules_name)
     if number is None:
         console.print("Nothing to do: what is new in the sources changes no release.")
+    else:
+        _present(releases.get(place, number), rule_set)
+
+
+def _build(home: "Home", sources: list[str], rules_name: str, yes: bool) -> int | None:
+    """Run the flow; if it needs a yes, show the plan and ask."""
+    settings.quiet_prefect()
+    from curation.building import LargeDrop
+    from flows import build as build_flow
+
+    workers = settings.from_environment().workers
+    try:
+        return build_flow.run(home.root, sources, rules_name, workers, may_drop=yes)
+    except LargeDrop as drop:
+        plan.show(home, sources, rules_name)
+        _ask(drop)
+        return build_flow.run(home.root, sources, rules_name, workers, may_drop=True)
+
+
+@app.command()
+def rollback(
+    number: Annotated[int, typer.Argument(metavar="N", help="An earlier release.")],
+    home: HomeOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Write a new release with the rules and the rows of an earlier one, less what may not come back.
+
+    What no source lists any more, what would leak, and what has become sticky since stays out; what differs is printed.
+    """
+    from rich.console import Console
+
+    from curation import building, releases
+    from curation.building import LargeDrop
+    from flows.progress import bars, in_threads
+
+    place, workers = home_of(home), settings.from_environment().workers
+
+    def run(may_drop: bool) -> "Release | None":
+        with bars(Console(stderr=True)) as shown:
+            each = in_threads(shown, workers)
+            return building.roll_back(place, last_build(place)[0], number, each, may_drop=may_drop)
+
+    try:
+        release = run(yes)
+    except LargeDrop as drop:
+        _ask(drop)
+        release = run(True)
+    if release is None:
+        console.print(f"Nothing to do: the current release is the rollback to {number} already.")
         return
-    release = releases.get(place, number)
+    console.print(f"Release {release.number} beside release {number}, whose rules and rows it has:")
+    plan.show_difference(releases.get(place, number), release)
+    _present(release, releases.rule_set_of(release))
+    console.print("The next `artune build` follows its rule set's folder again; put the rules back there too.")
+
+
+def _ask(drop: "ConfigurationError") -> None:
+    """Ask whether a release that loses many rows is meant; where nobody can be asked, it is refused."""
+    if not sys.stdin.isatty():
+        raise drop
+    console.print(str(drop).partition(":")[0], style="yellow", markup=False, highlight=False)
+    if not typer.confirm("Build it?"):
+        raise typer.Exit(1)
+
+
+def _present(release: "Release", rule_set: "RuleSet") -> None:
     _show(release, rule_set)
     console.print(f'Load it:  datasets.load_dataset("{release.folder}")', soft_wrap=True, markup=False)
     console.print(f"Look at it:  {(release.folder / 'report' / 'index.html').as_uri()}", soft_wrap=True, markup=False)
 
 
-def _announce(home: Home, sources: list[str], listing: Listing, rule_set: RuleSet) -> None:
+def _announce(home: "Home", sources: list[str], listing: "Listing", rule_set: "RuleSet") -> None:
+    from rich.markup import escape
+
+    from curation import building
+
     new = [entry for batch in listing.batches for entry in batch.entries]
     copied, most = building.disk_estimate(listing, rule_set)
     console.print(f"Building in {escape(str(home.root))} from {escape(', '.join(sources))} with {rule_set.name}.")
@@ -87,30 +155,28 @@ def _announce(home: Home, sources: list[str], listing: Listing, rule_set: RuleSe
 
 @app.command()
 def status(home: HomeOption = None) -> None:
-    """Show the releases of a work folder, and the last one's labels and rejections."""
+    """Show the last release of each data set: its labels, and what was left out."""
+    from curation import releases
+    from curation.history import unfinished
+
     place = home_of(home)
-    found = releases.numbers(place)
-    if not found:
-        console.print(f"{escape(str(place.root))} has no release yet; `artune build` makes one.")
-    for number in found:
-        manifest = releases.get(place, number).manifest
-        pairs = ", ".join(f"{split} {count:,}" for split, count in manifest["pairs"].items())
-        size_bytes = sum(row["size_bytes"] for row in manifest["files"].values())
-        console.print(
-            f"Release {number}: {sum(manifest['pairs'].values()):,} pairs ({pairs}) of {manifest['items']:,} items, "
-            f"rule set {manifest['rule_set']['name']} {manifest['rule_set']['digest'][:12]}, {size_bytes / 1e6:,.1f} MB"
-        )
-    for claim in sorted((place.root / "releases").glob("*.claim")):
-        if not claim.with_suffix(".json").exists():
-            console.print(f"Release {claim.stem} is claimed and not finished; the same `artune build` goes on with it.")
-    if found:
-        last = releases.get(place, found[-1])
-        _show(last, releases.rule_set_of(last))
+    last = {}
+    for number in releases.numbers(place):
+        release = releases.get(place, number)
+        last[release.manifest["rule_set"]["name"]] = release
+    if not last:
+        console.print(f"{place.root} has no release yet; `artune build` makes one.", markup=False, soft_wrap=True)
+    for release in last.values():
+        _show(release, releases.rule_set_of(release))
+    for claim in unfinished(place):
+        console.print(f"Release {claim.stem} is claimed and not finished; the same `artune build` goes on with it.")
 
 
 @app.command()
 def report(release: ReleaseOption = None, home: HomeOption = None) -> None:
     """Print where the report of a release is, and open it in a browser from a terminal."""
+    from curation import releases
+
     place = home_of(home)
     found = releases.latest(place) if release is None else releases.get(place, release)
     if found is None:
@@ -124,6 +190,9 @@ def report(release: ReleaseOption = None, home: HomeOption = None) -> None:
 @app.command()
 def doctor(home: HomeOption = None) -> None:
     """Tell what is missing: ffmpeg, disk, write access, versions. Exit code 1 if a build could not run."""
+    from rich.markup import escape
+    from rich.table import Table
+
     from flows.doctor import findings
 
     table = Table("", "What")
@@ -140,11 +209,20 @@ def doctor(home: HomeOption = None) -> None:
         raise typer.Exit(1)
 
 
-def _show(release: Release, rule_set: RuleSet) -> None:
+def _show(release: "Release", rule_set: "RuleSet") -> None:
     """Print a release's labels and rejections."""
+    import pyarrow.parquet as pq
+    from rich.markup import escape
+    from rich.table import Table
+
+    from curation import releases
+    from curation.errors import REASONS
+
     counts = releases.label_counts(release, rule_set)
     splits = list(rule_set.splits.model_dump())
-    table = Table(title=f"Release {release.number}")
+    size_bytes = sum(row["size_bytes"] for row in release.manifest["files"].values())
+    about = f"{release.manifest['rule_set']['name']}, {release.manifest['items']:,} items, {size_bytes / 1e6:,.1f} MB"
+    table = Table(title=f"Release {release.number} ({about})")
     for name in ("Label", "Pairs", *splits, "Goal"):
         table.add_column(name, justify="left" if name == "Label" else "right")
     for label in rule_set.labels:
@@ -163,6 +241,8 @@ def _show(release: Release, rule_set: RuleSet) -> None:
 
 def main() -> None:
     """Run the command; what a person wrote wrongly is told in one message, with exit code 2."""
+    from rich.console import Console
+
     try:
         app()
     except ConfigurationError as error:

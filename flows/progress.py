@@ -1,10 +1,16 @@
 """Progress of a build on the terminal: one bar for each stage."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from curation.batches import Each
+from curation.batches import in_threads as plain_threads
+
+T = TypeVar("T")
 
 
 class Bars:
@@ -36,3 +42,19 @@ def bars(console: Console) -> Iterator[Bars]:
     )
     with Progress(*columns, console=console) as progress:
         yield Bars(progress)
+
+
+def in_threads(shown: Bars, workers: int) -> Each:
+    """Return an Each that runs batches on this machine's threads, without Prefect, and draws a bar for each stage."""
+    run = plain_threads(workers)
+
+    def each(work: Callable[[Any], T], batches: Sequence[Any], stage: str) -> list[T]:
+        def counted(part: object) -> T:
+            result = work(part)
+            shown.done(stage)
+            return result
+
+        shown.begin(stage, len(batches))
+        return run(counted, batches, stage)
+
+    return each

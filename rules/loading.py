@@ -1,23 +1,30 @@
-"""A folder of YAML files -> a RuleSet, or every mistake in it at once."""
+"""A folder of YAML and CSV files -> a RuleSet, or every mistake in it at once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
+import rules
+from rules import artists, overrides
+from rules.checking import conditions, contradictions
 from rules.errors import ConfigurationError
 from rules.reading import Mistake, Node, read
-from rules.schema import IMAGE_KINDS, KINDS, RuleSet
+from rules.schema import KINDS, RuleSet, Written
 from rules.spelling import closest, fold
 
 # file -> its top-level keys
-_SETTINGS, _LABELS, _VOCABULARY = "settings.yaml", "labels.yaml", "vocabulary.yaml"
-_HOME_OF = {"labels": _LABELS, "retired_labels": _LABELS, "vocabulary": _VOCABULARY}
+_SETTINGS, _LABELS, _VOCABULARY, _MODELS = "settings.yaml", "labels.yaml", "vocabulary.yaml", "models.yaml"
+_HOME_OF = {"labels": _LABELS, "retired_labels": _LABELS, "vocabulary": _VOCABULARY, "models": _MODELS}
+_OPTIONAL = (_MODELS, artists.FILE, *overrides.FILES)
+_EVIDENCE = (_VOCABULARY, artists.FILE, _MODELS)  # what a rule set may take from another one
 
 # pydantic's words for what a curator may not know by that name
 _PLAINER = {
+    "bool_parsing": "true or false",
     "dict_type": "a mapping (lines of `key: value`)",
     "float_type": "a number",
     "int_type": "a whole number",
@@ -40,9 +47,11 @@ def load_folder(folder: Path) -> RuleSet:
     spellings = _read_vocabulary(root["vocabulary"], mistakes)
     if spellings:  # without a vocabulary, every word would seem wrong
         _settle_words(root, spellings, mistakes)
-    _compare_labels(root["labels"], mistakes)
+    mistakes += contradictions(root)
+    tables = _read_tables(root, folder, spellings, mistakes)
     try:
-        rule_set = RuleSet.model_validate(root.plain())
+        written = {key: node.plain() for key, node in root.entries().items()}
+        rule_set = RuleSet.model_validate(written | tables)
     except ValidationError as error:
         for details in error.errors(include_url=False):
             # a list whose entries are wrong is "too short" for pydantic as well
@@ -63,29 +72,45 @@ def _read_files(folder: Path) -> tuple[Node, set[str], list[Mistake]]:
     """Return one mapping of all files, the names of the files of which nothing could be read, and the mistakes."""
     entries: dict[str, Node] = {}
     unread = set()
-    mistakes = []
-    for name in (_SETTINGS, _LABELS, _VOCABULARY):
-        node, wrong = read(folder / name)
+    mistakes: list[Mistake] = []
+    for name in dict.fromkeys([_SETTINGS, *_HOME_OF.values()]):
+        if name in _OPTIONAL and not _place(folder, name, entries, []).exists():
+            continue
+        node, wrong = read(_place(folder, name, entries, mistakes))
         mistakes += wrong
         if node is None:
             unread.add(name)
             continue
         for key, value in node.entries().items():
-            if key in RuleSet.model_fields and _home((key,)) != name:
+            if key in Written.model_fields and _home((key,)) != name:
                 mistakes.append(value.mistake(key, f"this key in {_home((key,))}"))
-            elif key not in RuleSet.model_fields:
+            elif key not in Written.model_fields:
                 mistakes.append(value.mistake(key, _known_keys(key, _keys_of(name))))
             else:
                 entries[key] = value
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        if path.name not in (_SETTINGS, _LABELS, _VOCABULARY):
-            expected = f"only {_SETTINGS}, {_LABELS} and {_VOCABULARY}: nothing reads this file"
+    known = [*dict.fromkeys([_SETTINGS, *_HOME_OF.values(), *_OPTIONAL])]
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("*.csv")]):
+        if path.name not in known:
+            expected = f"only {', '.join(known)}: nothing reads this file"
             mistakes.append(Mistake(str(path), 1, path.name, expected))
     return Node(entries, str(folder / _SETTINGS), 1), unread, mistakes
 
 
+def _place(folder: Path, name: str, settings: dict[str, Node], mistakes: list[Mistake]) -> Path:
+    """Return where a file of the rule set is: in its folder, or in that of the rule set whose evidence it takes."""
+    other = settings.get("evidence_of")
+    if other is None or name not in _EVIDENCE or (folder / name).exists():
+        return folder / name
+    if other.text() not in rules.names():  # a text from outside is never a path
+        mistakes.append(
+            other.mistake(f"evidence_of: {other.plain()}", f"a rule set of artune: {', '.join(rules.names())}")
+        )
+        return folder / name
+    return Path(__file__).parent / str(other.text()) / name
+
+
 def _keys_of(file: str) -> list[str]:
-    return [key for key in RuleSet.model_fields if _home((key,)) == file]
+    return [key for key in Written.model_fields if _home((key,)) == file]
 
 
 def _known_keys(key: str, known: Iterable[str]) -> str:
@@ -112,28 +137,44 @@ def _read_vocabulary(vocabulary: Node, mistakes: list[Mistake]) -> dict[tuple[st
     return spellings
 
 
+def _read_tables(
+    root: Node, folder: Path, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]
+) -> dict[str, BaseModel]:
+    """Return what stands in the files of artists and overrides, if they are there."""
+    tables: dict[str, BaseModel] = {}
+    path = _place(folder, artists.FILE, root.entries(), [])
+    if path.exists():
+        tables["artists"], wrong = artists.read(path, spellings)
+        mistakes += wrong
+    labels = {
+        label["name"].text() or "": list(label["music"]["sub_genres"].entries()) for label in root["labels"].elements()
+    }
+    tables["overrides"], wrong = overrides.read(folder, spellings, labels)
+    mistakes += wrong
+    return tables
+
+
 def _settle_words(root: Node, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:
     """Replace each word of the rules by its name in the vocabulary; note the words that it does not have."""
+    _settle_tags(root, spellings, mistakes)
     for label in root["labels"].elements():
-        for node in _clauses(label):
-            for kind in IMAGE_KINDS:
-                _settle_list(node[kind], kind, spellings, mistakes)
+        for clause in conditions(label["image"], label["look_first"], label["music"]):
+            for kind in KINDS:
+                _settle_list(clause[kind], kind, spellings, mistakes)
         _settle_list(label["music"]["features"], "music_feature", spellings, mistakes)
         _settle_keys(label["music"]["sub_genres"], "sub_genre", spellings, mistakes)
-    for words in root["vocabulary"].entries().values():
-        for word in words.entries().values():
-            for kind, implied in word["implies"].entries().items():
-                _settle(implied, kind, spellings, mistakes)
 
 
-def _clauses(label: Node) -> Iterator[Node]:
-    """Yield each step of a label's condition, and of the steps within."""
-    waiting = [label["image"], *label["look_first"].elements()]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for group in ("all", "any", "none"):
-            waiting += node[group].elements()
+def _settle_tags(root: Node, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:
+    """Do so with the tags that follow from words, and with those of the answers of models."""
+    words = [word for words in root["vocabulary"].entries().values() for word in words.entries().values()]
+    questions = [q for model in root["models"].entries().values() for q in model["questions"].entries().values()]
+    answers = [answer for question in questions for answer in question["answers"].entries().values()]
+    for tags in [*(word["implies"] for word in words), *(answer["tags"] for answer in answers)]:
+        for kind, tag in tags.entries().items():
+            _settle(tag, kind, spellings, mistakes)
+    for kind, known in (entry for answer in answers for entry in answer["known_by"].entries().items()):
+        _settle_list(known, kind, spellings, mistakes)
 
 
 def _settle(node: Node, kind: str, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:
@@ -166,24 +207,9 @@ def _settle_keys(words: Node, kind: str, spellings: dict[tuple[str, str], str], 
         name = node.text() or written
         if name in settled:
             mistakes.append(node.mistake(written, f"each {kind} once: it stands on line {settled[name].line} already"))
-        settled[name] = value
+        settled.setdefault(name, value)
     if settled:
         words.value = settled
-
-
-def _compare_labels(labels: Node, mistakes: list[Mistake]) -> None:
-    """Note names used twice and quotas that no class of that size can hold."""
-    first: dict[str, Node] = {}
-    for label in labels.elements():
-        name = label["name"]
-        if (text := name.text()) is not None and first.setdefault(fold(text), name) is not name:
-            line = first[fold(text)].line
-            mistakes.append(name.mistake(text, f"a name of its own: the label on line {line} has it already"))
-        size = label["size"].number()
-        for sub_genre, quota in label["music"]["sub_genres"].entries().items():
-            if size and (quota.number() or 0) > size:
-                shown = f"{sub_genre}: {quota.number()}"
-                mistakes.append(quota.mistake(shown, f"a quota of at most {size}, the size of its class"))
 
 
 def _translate(root: Node, folder: Path, details: ErrorDetails) -> Mistake:
@@ -231,8 +257,17 @@ def _keys_at(loc: tuple[int | str, ...]) -> Iterable[str]:
     """Return the keys that the model knows at a place."""
     annotation: Any = RuleSet
     for part in loc:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if _is_model(annotation):
+            annotation.model_rebuild()  # it was built as a part of the rule set only
             annotation = annotation.model_fields[str(part)].annotation
         else:  # tuple[X, ...] or Mapping[Name, X]
             annotation = [argument for argument in get_args(annotation) if argument is not ...][-1]
-    return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else ()
+        if isinstance(annotation, UnionType):  # X | None
+            annotation = get_args(annotation)[0]
+        if _is_model(annotation) and issubclass(annotation, RootModel):
+            annotation = annotation.model_fields["root"].annotation
+    return annotation.model_fields if _is_model(annotation) else ()
+
+
+def _is_model(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

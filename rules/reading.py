@@ -84,43 +84,44 @@ def read(path: Path) -> tuple[Node | None, list[Mistake]]:
     Returns:
         Its mapping, None if nothing could be made of the file; and what is wrong in it.
     """
-    text, mistakes = _text(path)
-    if text is None:
+    content, mistakes = text(path)
+    if content is None:
         return None, mistakes
     file = str(path)
     try:
-        node = _Reader(file, yaml.parse(text, Loader=_LOADER), mistakes).document()
+        node = _Reader(file, yaml.parse(content, Loader=_LOADER), mistakes).document()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        found = text.splitlines()[line - 1].strip() if line <= len(text.splitlines()) else "end of the file"
+        found = content.splitlines()[line - 1].strip() if line <= len(content.splitlines()) else "end of the file"
         return None, [*mistakes, Mistake(file, line, found, f"YAML ({error.problem})")]
     except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
+        line = content[: error.position].count("\n") + 1
         return None, [*mistakes, Mistake(file, line, f"character U+{error.character:04X}", "printable text")]
     if node is not None and not isinstance(node.value, dict):
         return None, [*mistakes, Mistake(file, node.line, _summary(node), "a mapping (lines of `key: value`)")]
     return node, mistakes
 
 
-def _text(path: Path) -> tuple[str | None, list[Mistake]]:
+def text(path: Path) -> tuple[str | None, list[Mistake]]:
+    """Return what stands in a small text file, None if that cannot be read; and what is wrong with it."""
     file = str(path)
     try:
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None, [Mistake(file, 1, "no such file", f"a file {path.name} in every rule set")]
     except OSError as error:
         return None, [Mistake(file, 1, error.strerror or "unreadable", "a file that can be read")]
-    if len(content) > MAX_BYTES:
+    if len(raw) > MAX_BYTES:
         return None, [Mistake(file, 1, f"more than {MAX_BYTES:,} bytes", f"at most {MAX_BYTES:,} bytes")]
     try:
-        text = content.decode()
+        content = raw.decode()
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        return None, [Mistake(file, line, f"byte 0x{content[error.start]:02x}", "text in UTF-8")]
-    tabbed = [(number, line) for number, line in enumerate(text.split("\n"), 1) if "\t" in line]
+        line = raw[: error.start].count(b"\n") + 1
+        return None, [Mistake(file, line, f"byte 0x{raw[error.start]:02x}", "text in UTF-8")]
+    tabbed = [(number, line) for number, line in enumerate(content.split("\n"), 1) if "\t" in line]
     tabs = [Mistake(file, number, line.strip() or "a tab", "spaces, not tabs") for number, line in tabbed]
-    return (None if tabs else text), tabs
+    return (None if tabs else content), tabs
 
 
 def _summary(node: Node) -> str:

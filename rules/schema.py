@@ -9,6 +9,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from rules.artists import Artists
+from rules.models import Models
+from rules.overrides import Overrides
 from rules.spelling import fold
 
 Kind = Literal["style", "genre", "century", "nationality", "continent", "sub_genre", "music_feature"]
@@ -35,6 +38,10 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Words = Annotated[tuple[Name, ...], Field(min_length=1)]
 SourceName = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MAX_NAME_CHARS)]
+
+
+Step = tuple[str, tuple["Clause", ...]]  # all, any or none, and what stands there
+Demand = frozenset[tuple[str, str]]  # of tags, as kind and word
 
 
 class _Model(BaseModel):
@@ -114,7 +121,27 @@ class Range(_Model):
         return f"at least {self.min:.10g}" if self.max is None else f"{self.min:.10g} to {self.max:.10g}"
 
 
-class Clause(_Model):
+class _Conditional(_Model):
+    all: Annotated[tuple["Clause", ...], Field(min_length=1, description="every line must hold")] = ()
+    any: Annotated[tuple["Clause", ...], Field(min_length=1, description="one line is enough")] = ()
+    none: Annotated[tuple["Clause", ...], Field(min_length=1, description="no line may hold")] = ()
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """What has to hold, all of it: each of `all`, `any` as one, each of `none`."""
+        return (
+            *(("all", (clause,)) for clause in self.all),
+            *((("any", self.any),) if self.any else ()),
+            *(("none", (clause,)) for clause in self.none),
+        )
+
+    @cached_property
+    def demands(self) -> tuple[Demand, ...]:
+        """The tags of which one is needed, of each step that nothing else can meet: a quick way to say no."""
+        return tuple(demand for step in self.steps if (demand := demand_of(step)))
+
+
+class Clause(_Conditional):
     """One step of a condition: words of which one is enough, a range that holds the number, or a condition within."""
 
     style: Words = ()
@@ -133,9 +160,6 @@ class Clause(_Model):
     duration_s: Annotated[Range | None, Field(description="of the whole recording")] = None
     loudness_lufs: Annotated[Range | None, Field(description="the median over the clips of a recording")] = None
     source: Annotated[tuple[SourceName, ...], Field(min_length=1, description="the sources that list the item")] = ()
-    all: Annotated[tuple["Clause", ...], Field(min_length=1)] = ()
-    any: Annotated[tuple["Clause", ...], Field(min_length=1)] = ()
-    none: Annotated[tuple["Clause", ...], Field(min_length=1)] = ()
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -168,28 +192,30 @@ class Clause(_Model):
         """The kind of tag it asks for; None where it asks for something else."""
         return self.key if self.key in KINDS else None
 
-    @property
+    @cached_property
     def words(self) -> tuple[str, ...]:
         """The words of which one is enough; none where it asks for something else than tags."""
         return getattr(self, self.key) if self.kind else ()
 
-    @property
+    @cached_property
     def range(self) -> Range | None:
         """The range in which the number has to lie; None where it asks for something else."""
         return getattr(self, self.key) if self.key in NUMBERS else None
 
 
-def within(clauses: Iterable[Clause]) -> Iterator[Clause]:
+def demand_of(step: Step) -> Demand:
+    """Return the tags of which a step needs one; none if something else may meet it."""
+    group, clauses = step
+    if group == "none" or not all(clause.kind for clause in clauses):
+        return frozenset()
+    return frozenset((clause.key, word) for clause in clauses for word in clause.words)
+
+
+def _within(clauses: Iterable[Clause]) -> Iterator[Clause]:
     """Yield the clauses, and those within them."""
     for clause in clauses:
         yield clause
-        yield from within((*clause.all, *clause.any, *clause.none))
-
-
-class _Conditional(_Model):
-    all: Annotated[tuple["Clause", ...], Field(min_length=1, description="every line must hold")] = ()
-    any: Annotated[tuple["Clause", ...], Field(min_length=1, description="one line is enough")] = ()
-    none: Annotated[tuple["Clause", ...], Field(min_length=1, description="no line may hold")] = ()
+        yield from _within((*clause.all, *clause.any, *clause.none))
 
 
 class Condition(_Conditional):
@@ -209,6 +235,12 @@ class Music(_Conditional):
     sub_genres: Annotated[
         Mapping[Name, Annotated[Whole, Field(ge=1)]], Field(min_length=1, description="each with its quota of clips")
     ]
+
+    @cached_property
+    def asked(self) -> tuple[Step, ...]:
+        """What has to hold, all of it: the sub-genres, the features, and the steps of the condition."""
+        own = Clause(sub_genre=tuple(sorted(self.sub_genres))), Clause(music_feature=self.features)
+        return (*(("all", (clause,)) for clause in own), *self.steps)
 
 
 class Label(_Model):
@@ -252,8 +284,8 @@ class Word(_Model):
         return self
 
 
-class RuleSet(_Model):
-    """Everything that a curator decides about a data set."""
+class Written(_Model):
+    """What stands in the YAML files of a rule set."""
 
     name: Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="appears in evidence")]
     title: Name
@@ -261,6 +293,10 @@ class RuleSet(_Model):
     image: ImageSettings = ImageSettings()
     audio: AudioSettings = AudioSettings()
     splits: Splits = Splits()
+    evidence_of: Annotated[
+        str | None,
+        Field(strict=True, description="rule set of artune whose vocabulary, artists and models serve this one too"),
+    ] = None
     labels: Annotated[tuple[Label, ...], Field(min_length=1, description="the classes")]
     retired_labels: Annotated[
         tuple[Name, ...], Field(description="labels of earlier releases that are no more; their numbers stay reserved")
@@ -269,6 +305,14 @@ class RuleSet(_Model):
         Share, Field(description="a tag that is less sure does not count, unless a clause says otherwise")
     ] = 0.5
     vocabulary: Annotated[Mapping[Kind, Mapping[Name, Word]], Field(description="every word, by kind")]
+    models: Annotated[Models, Field(description="which models are asked what")] = Models()
+
+
+class RuleSet(Written):
+    """Everything that a curator decides about a data set."""
+
+    artists: Artists = Artists()
+    overrides: Overrides = Overrides()
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -304,13 +348,34 @@ class RuleSet(_Model):
     @cached_property
     def clauses(self) -> tuple[Clause, ...]:
         """Every clause of every label, those within others too."""
-        written = [
-            clause
-            for label in self.labels
-            for part in (label.image, label.music)
-            for clause in (*part.all, *part.any, *part.none)
-        ]
-        return tuple(within(written + [clause for label in self.labels for clause in label.look_first]))
+        steps = [step for label in self.labels for step in (*label.image.steps, *label.music.asked)]
+        written = [clause for _, clauses in steps for clause in clauses]
+        return tuple(_within([*written, *(clause for label in self.labels for clause in label.look_first)]))
+
+    @cached_property
+    def decisive(self) -> frozenset[tuple[str, str]]:
+        """(kind, word) of every tag that can change a fit; whether a feature or sub-genre is known at all also does."""
+        asked = {(clause.kind, word) for clause in self.clauses if clause.kind for word in clause.words}
+        music: tuple[Kind, ...] = ("sub_genre", "music_feature")
+        return frozenset(asked | {(kind, word) for kind in music for word in self.vocabulary.get(kind, ())})
+
+    @cached_property
+    def asks_for_source(self) -> bool:
+        return any(clause.source for clause in self.clauses)
+
+    @cached_property
+    def bounds(self) -> Mapping[str, tuple[float, ...]]:
+        """Where a number starts or ceases to change a fit, by its key, and likewise `confidence`."""
+        found: dict[str, set[float]] = {"confidence": {self.min_confidence, 1.0}}
+        if self.spans:
+            found["year"] = {bound for *_, first, last in self.spans for bound in (first, last)}
+        for clause in self.clauses:
+            if clause.range:
+                ends = (clause.range.min, clause.range.max)
+                found.setdefault(clause.key, set()).update(end for end in ends if end is not None)
+            if clause.min_confidence is not None:
+                found["confidence"].add(clause.min_confidence)
+        return {key: tuple(sorted(ends)) for key, ends in found.items()}
 
     @cached_property
     def spans(self) -> tuple[tuple[str, str, int, int], ...]:
@@ -324,8 +389,8 @@ class RuleSet(_Model):
 
 
 def json_schema() -> str:
-    """Return the JSON Schema that serves each of a rule set's files: all keys known, none of them required."""
-    schema = RuleSet.model_json_schema()
+    """Return the JSON Schema that serves each of a rule set's YAML files: all keys known, none of them required."""
+    schema = Written.model_json_schema()
     del schema["required"]
     return json.dumps(schema, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 

@@ -3,8 +3,10 @@
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1 << 16)  # items and rules say the same words over and over
 def fold(text: str) -> str:
     """Return what spellings of one word have in common.
 

@@ -6,11 +6,11 @@ from itertools import groupby
 from pathlib import Path
 
 from curation.errors import REASONS
+from curation.releases import PublishedRules
 from curation.report import charts, figures, page, samples
 from curation.report.figures import LabelFigures, ReasonCount
 from curation.report.previews import LARGE, PREVIEW_S, SMALL, Preview, Size, Thumbnail, preview, thumbnail
 from curation.report.samples import Candidate, Pair, Rejection
-from rules.schema import RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Refusal:
     examples: Sequence[Rejection]
 
 
-def write_report(release: Path, rule_set: RuleSet, out: Path, number: int) -> None:
+def write_report(release: Path, rule_set: PublishedRules, out: Path, number: int) -> None:
     """Write `out/index.html`: self-contained, and the same bytes for the same release.
 
     Args:

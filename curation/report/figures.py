@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from curation.errors import REASONS
+from curation.releases import PublishedRules
 from curation.schemas import ASSIGNMENT, CANDIDATES, PAIRS, REJECTIONS
-from rules.schema import RuleSet
 
 SPLITS = ("train", "validation", "test")
 PUBLISHED = PAIRS.set(PAIRS.get_field_index("label"), pa.field("label", pa.int64()))
@@ -122,7 +122,7 @@ class LeakCheck:
     examples: tuple[tuple[str, str], ...]  # (thing, splits)
 
 
-def connect(release: Path, rule_set: RuleSet) -> duckdb.DuckDBPyConnection:
+def connect(release: Path, rule_set: PublishedRules) -> duckdb.DuckDBPyConnection:
     """Return a connection with the views pairs (with split), labels, assignment, rejections and candidates."""
     connection = duckdb.connect(config={"threads": 1})  # the order of a sum is the same each time
     # Files are handed over as Arrow data sets, because DuckDB would take a [ or * in a folder's name for a pattern.
@@ -137,7 +137,7 @@ def connect(release: Path, rule_set: RuleSet) -> duckdb.DuckDBPyConnection:
         path = release / f"{name}.parquet"
         connection.register(name, pads.dataset(str(path), format="parquet") if path.exists() else schema.empty_table())
     goals = [
-        {"number": rule_set.label_names.index(label.name), "name": label.name, "goal": label.size}
+        {"number": rule_set.numbering.index(label.name), "name": label.name, "goal": label.size}
         for label in rule_set.labels
     ]
     connection.register("labels", pa.Table.from_pylist(goals))
@@ -158,7 +158,7 @@ def totals(connection: duckdb.DuckDBPyConnection) -> Totals:
     return Totals(*row)
 
 
-def labels(connection: duckdb.DuckDBPyConnection, rule_set: RuleSet) -> list[LabelFigures]:
+def labels(connection: duckdb.DuckDBPyConnection, rule_set: PublishedRules) -> list[LabelFigures]:
     """Return the figures of every label of the rule set, in its order."""
     wanted = {name: float(getattr(rule_set.splits, name)) for name in SPLITS}
     clips = {
@@ -228,7 +228,7 @@ _CANDIDATES = """
 """
 
 
-def splits(connection: duckdb.DuckDBPyConnection, rule_set: RuleSet) -> list[SplitCount]:
+def splits(connection: duckdb.DuckDBPyConnection, rule_set: PublishedRules) -> list[SplitCount]:
     """Return the pairs of each split over all labels."""
     counts = dict(_rows(connection, "SELECT split, count(*) FROM pairs GROUP BY split"))
     pairs = sum(counts.values()) or 1

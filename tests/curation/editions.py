@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from curation.assignment import Assignment, assign
 from curation.memory import NO_MEMORY, Memory
 from curation.tables import assignment_table, pairs_table
+from rules.schema import RuleSet
 from tests.curation import laws
 from tests.curation.tables import (
     GENRES,
@@ -16,9 +17,11 @@ from tests.curation.tables import (
     Item,
     images_table,
     items_table,
+    links_of,
     pictures,
     recordings,
     recordings_table,
+    said_of,
     tiny_rules,
 )
 
@@ -49,11 +52,17 @@ def released(editions: Sequence[Edition]) -> Iterator[Made]:
     memory, seen = NO_MEMORY, {}
     for number, edition in enumerate(editions, 1):
         seen |= {item.sha256: item for item in edition.items}
-        blobs = list(seen.values())
-        rule_set = tiny_rules(edition.sizes)
-        assignment = assign(items_table(edition.items), images_table(blobs), recordings_table(blobs), rule_set, memory)
+        assignment = made_of(edition.items, list(seen.values()), tiny_rules(edition.sizes), memory)
         yield Made(edition, memory, assignment)
         memory = Memory(assignment_table(assignment, memory, number), pairs_table(assignment))
+
+
+def made_of(items: Sequence[Item], blobs: Sequence[Item], rule_set: RuleSet, memory: Memory) -> Assignment:
+    """Assign items; of the blobs, what is released or listed is measured."""
+    wanted = {item.sha256 for item in items}.union(memory.assignment["sha256"].to_pylist())
+    blobs = [blob for blob in blobs if blob.sha256 in wanted]
+    measured, table = (images_table(blobs), recordings_table(blobs)), items_table(items)
+    return assign(table, *measured, rule_set, memory, links_of(*measured), said_of(table, rule_set))
 
 
 @st.composite

@@ -5,10 +5,16 @@ from collections import Counter, defaultdict
 import pyarrow as pa
 
 from curation.assignment import Assignment
-from curation.eligible import labels_of
+from curation.eligible import Side, labels_of
 from curation.errors import REASONS
 from curation.tables import pairs_table
+from rules.engine import Fit
 from rules.schema import RuleSet
+
+
+def fitting_of(side: Side) -> dict[str, tuple[Fit, ...]]:
+    """Return what fits each eligible blob, by its sha256."""
+    return {sha256: side.fitting.of(row) for row, sha256 in enumerate(side.items["sha256"].to_pylist())}
 
 
 def pairs_of(assignment: Assignment) -> list[dict[str, object]]:
@@ -61,13 +67,13 @@ def groups_lie_in_one_split(assignment: Assignment) -> None:
 def sizes_and_quotas_hold(assignment: Assignment, rule_set: RuleSet) -> None:
     """No label has more pairs than its size; a sub-genre has more clips than its quota only where all are sticky."""
     pool = assignment.pool
-    by_label = Counter(pair.label for pair in assignment.pairs)
+    pairs = pairs_of(assignment)
+    by_label = Counter(pair["label"] for pair in pairs)
+    held = {(row["sha256"], row["start_sample"]) for row in pool.memory.released("music").to_pylist()}
     by_quota = defaultdict(list)
-    for pair in assignment.pairs:
-        clip = pool.clips[pair.clip]
-        sha256 = pool.music.items["sha256"][clip.recording].as_py()
-        was_released = (pool.memory.clips.get((sha256, clip.start_sample)) or {}).get("pair_id") is not None
-        by_quota[assignment.quotas[clip.recording]].append(was_released)
+    for pair in pairs:
+        start = round(pair["music_start_s"] * rule_set.audio.sample_rate_hz)
+        by_quota[pair["label"], pair["music_genre"]].append((pair["music_sha256"], start) in held)
     for label in rule_set.labels:
         assert by_label[label.name] <= label.size
         for sub_genre, limit in label.music.sub_genres.items():
@@ -76,12 +82,11 @@ def sizes_and_quotas_hold(assignment: Assignment, rule_set: RuleSet) -> None:
 
 
 def labels_fit(assignment: Assignment) -> None:
-    pool = assignment.pool
-    for pair in assignment.pairs:
-        recording = pool.clips[pair.clip].recording
-        assert pair.label in labels_of(pool.images.fitting, pair.image)
-        assert assignment.quotas[recording][0] == pair.label
-        assert assignment.quotas[recording] in pool.quotas_of(recording)
+    pictures, music = (fitting_of(side) for side in (assignment.pool.images, assignment.pool.music))
+    for pair in pairs_of(assignment):
+        assert pair["label"] in labels_of(pictures[pair["image_sha256"]])
+        fits = music[pair["music_sha256"]]
+        assert (pair["label"], pair["music_genre"]) in [(fit.label, fit.sub_genre) for fit in fits]
 
 
 def one_of_each_cluster_is_kept(assignment: Assignment) -> None:

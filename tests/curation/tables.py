@@ -11,7 +11,11 @@ import pyarrow as pa
 import yaml
 from hypothesis import strategies as st
 
+from curation import evidence
+from curation.evidence import Evidence
+from curation.links import Links, of_images, of_recordings
 from curation.schemas import IMAGES, ITEMS, RECORDINGS
+from curation.store import Home
 from rules.schema import RuleSet
 
 GENRES = ("Landscape", "Portrait", "Poster", "Grid")
@@ -139,11 +143,13 @@ def _measured_image(item: Item) -> dict[str, object]:
     if item.damage:
         return {"sha256": item.sha256, "reason": item.damage}
     base, variant = item.look
-    base_hash = int(hashlib.sha256(f"look {base}".encode()).hexdigest()[:16], 16)
-    flipped = (0, 0xF, 0xFF)[variant]
+    seed = hashlib.sha256(f"look {base}".encode()).hexdigest()
+    flipped = (0, 0xFF, 0xFFFF)[variant]
+    hashes = {"phash": int(seed[:16], 16) ^ flipped, "mirror_phash": int(seed[16:32], 16) ^ flipped}
+    thumbnail = np.random.default_rng(int(seed[32:40], 16)).bytes(256)
     pixels = hashlib.sha256(f"{item.look} {item.side_px}".encode()).hexdigest()
     size = {"width_px": item.side_px, "height_px": item.side_px}
-    return {"sha256": item.sha256, **size, "pixels_sha256": pixels, "phash": base_hash ^ flipped}
+    return {"sha256": item.sha256, **size, "pixels_sha256": pixels, **hashes, "thumbnail": thumbnail}
 
 
 def recordings_table(items: Iterable[Item]) -> pa.Table:
@@ -174,6 +180,16 @@ def _measured_recording(item: Item) -> dict[str, object]:
 def _segment(name: str) -> np.ndarray:
     seed = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
     return np.random.default_rng(seed).integers(1, 2**32, 90, dtype=np.uint32)
+
+
+def links_of(images: pa.Table, recordings: pa.Table) -> Links:
+    """Return what looks or sounds alike in tables that no work folder holds."""
+    return Links(of_images(images), of_recordings(recordings))
+
+
+def said_of(items: pa.Table, rule_set: RuleSet) -> Evidence:
+    """Return what overrides say of items; no model speaks of what no work folder holds."""
+    return evidence.gather(Home(Path("no work folder")), items, rule_set)
 
 
 # Lots are drawn by Random, not by hypothesis, whose draws crowd at the ends: too few things would fit together.

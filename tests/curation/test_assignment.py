@@ -6,19 +6,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curation.assignment import Assignment, assign
+from curation.assignment import Assignment
 from curation.memory import NO_MEMORY
 from curation.tables import pairs_table
 from tests.curation import laws
+from tests.curation.editions import made_of
 from tests.curation.tables import (
     Item,
-    images_table,
     items_table,
     picture,
     pictures,
     recording,
     recordings,
-    recordings_table,
     tiny_rules,
 )
 
@@ -31,7 +30,7 @@ sizes = st.lists(st.integers(1, 8), min_size=4, max_size=4)
 
 
 def assigned(items: list[Item], rule_set=RULES) -> Assignment:
-    return assign(items_table(items), images_table(items), recordings_table(items), rule_set, NO_MEMORY)
+    return made_of(items, items, rule_set, NO_MEMORY)
 
 
 def fates(items: list[Item]) -> dict[str, str]:
@@ -65,7 +64,7 @@ def test_label_with_three_groups_on_each_side_is_in_all_splits(images, music, cl
     items = [picture(f"p{n}", "Landscape") for n in range(images)]
     items += [recording(f"r{n}", "Early", "Chamber", clips=clips) for n in range(music)]
     rule_set = tiny_rules((8, 5, 4, 3), seed)
-    assert {pair.split for pair in assigned(items, rule_set).pairs} == {"train", "validation", "test"}
+    assert {pair["split"] for pair in laws.pairs_of(assigned(items, rule_set))} == {"train", "validation", "test"}
 
 
 @SLOW
@@ -151,5 +150,5 @@ def test_nearly_fitting_and_ambiguous_items_are_listed():
 
 
 def test_empty_collection_has_no_pairs():
-    assert assigned([]).pairs == []
+    assert laws.pairs_of(assigned([])) == []
     assert isinstance(assigned([]).rejections, pa.Table)

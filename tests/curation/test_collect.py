@@ -18,6 +18,7 @@ from curation.schemas import ITEMS
 from curation.sources import Entry, Facts
 from curation.store import Home, read_tables
 from rules.errors import ConfigurationError
+from tests.curation.tables import items_table, picture, recording
 from tests.pictures import as_bytes, plain
 
 PICTURE = as_bytes(plain("red", size=(8, 8)), "PNG")
@@ -200,3 +201,27 @@ def test_digest_of_the_items_ignores_when_they_were_read_and_nothing_else(home, 
     assert content_digest(first) == content_digest(second)
     (folder / "a.png.json").write_text('{"title": "Red"}')
     assert content_digest(collected(home, folder)) != content_digest(first)
+
+
+@given(st.lists(st.integers(0, 5), max_size=3))
+def test_digest_of_the_items_ignores_how_the_rows_are_kept(cuts):
+    pictures = picture("a", "Grid", "Poster"), picture("b", title="B", creator="Ida")
+    items = items_table([*pictures, recording("r", "Song")])
+    bounds = sorted({0, len(items), *(cut for cut in cuts if cut < len(items))})
+    parts = [items.slice(start, end - start) for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    assert content_digest(pa.concat_tables(parts)) == content_digest(items)
+    assert content_digest(pa.concat_tables([items, items]).slice(len(items))) == content_digest(items)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (picture("a", title=None), picture("a", title="")),
+        (picture("a", "Grid"), picture("a")),
+        (picture("a", title="ab", creator="c"), picture("a", title="a", creator="bc")),
+        (picture("a", "Grid", "Poster"), picture("a", "GridPoster")),
+    ],
+)
+def test_digests_of_different_items_differ(one, other):
+    items = [items_table([item, picture("b", "Grid", title="b")]) for item in (one, other)]
+    assert content_digest(items[0]) != content_digest(items[1])

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation import audio
-from curation.fingerprints import ITEM_BYTES, clip_span, overlaps
+from curation import audio, fingerprints
+from curation.fingerprints import ITEM_BYTES, clip_span
 from rules.schema import AudioSettings
 from tests import media
 
@@ -23,6 +23,10 @@ def noisy(items: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
     flips = draws.random((len(items), 32)) < share / 0.75
     flips &= draws.random((len(items), 1)) < 0.75
     return items ^ np.packbits(flips, axis=1).view("<u4").ravel()
+
+
+def overlaps(recordings: list[np.ndarray]) -> list[tuple[int, int]]:
+    return [(i, j) for i, j in fingerprints.overlaps(recordings).tolist()]
 
 
 def fingerprint(path) -> np.ndarray:

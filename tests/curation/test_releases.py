@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import ANY
 
 import imageio_ffmpeg
 import pyarrow.parquet as pq
@@ -67,8 +68,8 @@ def small_files() -> Iterator[None]:
         yield
 
 
-def build(home: Home, folder: Path, workers: int = 2, rule_set=RULES) -> Release | None:
-    return building.build(home, [f"folder:{folder}"], rule_set, in_threads(workers))
+def build(home: Home, folder: Path, workers: int = 2, rule_set=RULES, may_drop: bool = False) -> Release | None:
+    return building.build(home, [f"folder:{folder}"], rule_set, in_threads(workers), may_drop=may_drop)
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +190,7 @@ def test_removed_file_leaves_and_the_rest_stays(grown, tmp_path):
     before = rows_of(grown.second)
     gone = min(row["image_source_id"] for row in before.values())
     (folder / gone).unlink()
-    third = build(home, folder)
+    third = build(home, folder, may_drop=True)
     after = rows_of(third)
     rejected = pq.read_table(third.folder / "rejections.parquet").to_pylist()
     assert gone not in {row["image_source_id"] for row in after.values()}
@@ -198,6 +199,19 @@ def test_removed_file_leaves_and_the_rest_stays(grown, tmp_path):
     assert {name: after.get(name) for name in staying} == staying
     assignment = pq.read_table(third.folder / "assignment.parquet").to_pylist()
     assert [row["pair_id"] for row in assignment if row["source_id"] == gone] == [None]
+
+
+def test_a_release_that_loses_many_rows_waits_for_a_yes(grown, tmp_path):
+    home = Home(tmp_path / "home")
+    shutil.copytree(grown.home.root, home.root)
+    folder = shutil.copytree(grown.folder, tmp_path / "media")
+    for path in sorted(folder.glob("*.wav"))[:3]:
+        path.unlink()
+    before = files_of(home.root / "releases")
+    with pytest.raises(building.LargeDrop, match=r"\d of the \d+ pairs of release 2 would go, more than 10%: .* --yes"):
+        build(home, folder)
+    assert files_of(home.root / "releases") == before | {"3.work/claim": ANY}
+    assert build(home, folder, may_drop=True).number == 3
 
 
 def test_claim_of_other_inputs_is_refused_by_its_name(grown, tmp_path):

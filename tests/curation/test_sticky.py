@@ -6,28 +6,24 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curation.assignment import assign
 from curation.eligible import labels_of
 from curation.memory import NO_MEMORY, Memory
 from curation.tables import pairs_table
 from tests.curation import laws
-from tests.curation.editions import Made, editions, released
-from tests.curation.tables import images_table, items_table, recordings_table
+from tests.curation.editions import Made, editions, made_of, released
+from tests.curation.tables import items_table
 
 
 def stays(made: Made) -> dict[str, list[tuple[int, str, dict[str, object]]]]:
     """Return, by label, the parent's pairs whose two sides are eligible now and keep the label: age, id, row."""
     pool, found = made.assignment.pool, defaultdict(list)
-    images = {sha256: row for row, sha256 in enumerate(pool.images.items["sha256"].to_pylist())}
-    music = {sha256: row for row, sha256 in enumerate(pool.music.items["sha256"].to_pylist())}
+    images, music = laws.fitting_of(pool.images), laws.fitting_of(pool.music)
     age = Counter()
     for row in made.memory.assignment.to_pylist():
         age[row["pair_id"]] = max(age[row["pair_id"]], row["release"])
     for pair in made.memory.pairs.to_pylist() if made.memory.pairs else []:
-        image, recording = images.get(pair["image_sha256"]), music.get(pair["music_sha256"])
-        if image is None or recording is None or pair["label"] not in labels_of(pool.images.fitting, image):
-            continue
-        if pair["label"] in labels_of(pool.music.fitting, recording):
+        fits = images.get(pair["image_sha256"], ()), music.get(pair["music_sha256"], ())
+        if all(pair["label"] in labels_of(of_side) for of_side in fits):
             found[pair["label"]].append((age[pair["pair_id"]], pair["pair_id"], pair))
     return found
 
@@ -52,7 +48,7 @@ def labels_stay(made: Made) -> None:
         before = {
             pair[f"{side}_sha256"]: pair["label"] for pair in (made.memory.pairs or NO_MEMORY.assignment).to_pylist()
         }
-        fitting = {sha256: labels_of(rows.fitting, row) for row, sha256 in enumerate(rows.items["sha256"].to_pylist())}
+        fitting = {sha256: labels_of(fits) for sha256, fits in laws.fitting_of(rows).items()}
         for pair in made.pairs:
             earlier = before.get(pair[f"{side}_sha256"])
             assert earlier in (None, pair["label"]) or earlier not in fitting[pair[f"{side}_sha256"]]
@@ -68,7 +64,7 @@ def orphans_come_first(made: Made) -> None:
         old = {tuple(pair[name] for name in names): pair for pair in before}
         now = {tuple(pair[name] for name in names): pair for pair in made.pairs}
         new = {tuple(pair[kind] for kind in kinds) for key, pair in now.items() if key not in old}
-        fitting = {sha256: labels_of(rows.fitting, row) for row, sha256 in enumerate(rows.items["sha256"].to_pylist())}
+        fitting = {sha256: labels_of(fits) for sha256, fits in laws.fitting_of(rows).items()}
         left = [pair for key, pair in old.items() if key not in now and pair["label"] in fitting.get(key[0], ())]
         assert new.isdisjoint(tuple(pair[kind] for kind in kinds) for pair in left)
 
@@ -113,8 +109,7 @@ def test_order_of_the_memory_changes_nothing(editions, rng):
     rng.shuffle(order)
     memory = Memory(made.memory.assignment.take(pa.array(order, pa.int64())), made.memory.pairs)
     blobs = [item for edition in editions for item in edition.items]
-    items = items_table(made.edition.items)
-    again = assign(items, images_table(blobs), recordings_table(blobs), made.assignment.pool.rule_set, memory)
+    again = made_of(made.edition.items, blobs, made.assignment.pool.rule_set, memory)
     assert pairs_table(again) == pairs_table(made.assignment)
 
 

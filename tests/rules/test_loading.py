@@ -122,19 +122,19 @@ def test_a_word_that_the_vocabulary_does_not_settle_is_named(tmp_path, file, old
             L,
             "    look_first:",
             "    look_frist:",
-            "15: look_frist: expected one of the keys name, size, image, look_first, music, priority, weight, renamed_from; did you mean look_first?",
+            "15: look_frist: expected one of the keys name, size, image, look_first, music, priority, weight",
         ),
         (
             L,
             "- century: [21st",
             "- centurie: [21st",
-            "27: centurie: expected one of the keys style, genre, century, nationality, continent, all, any, none",
+            "27: centurie: expected one of the keys all, any, none, style, genre, century, nationality, continent,",
         ),
         (
             L,
             "- genre: [Interior]",
             "- gnre: [Interior]",
-            "10: gnre: expected one of the keys style, genre, century, nationality, continent, all, any, none; did",
+            "10: gnre: expected one of the keys all, any, none, style, genre, century, nationality, continent,",
         ),
         (L, "    size: 5\n", "", "22: no size: expected the key size"),
         (S, "title: A tiny rule set\n", "", "1: no title: expected the key title"),
@@ -142,7 +142,7 @@ def test_a_word_that_the_vocabulary_does_not_settle_is_named(tmp_path, file, old
             S,
             "seed: 1",
             "seed: 1\nspilts: {}",
-            "4: spilts: expected one of the keys name, title, seed, image, audio, splits; did you mean splits?",
+            "4: spilts: expected one of the keys name, title, seed, image, audio, splits, evidence_of, min_confidence; did",
         ),
         (S, "seed: 1", "seed: 1\nlabels: []", "4: labels: expected this key in labels.yaml"),
         (
@@ -182,6 +182,7 @@ def test_a_wrong_key_is_named(tmp_path, file, old, new, expected):
         ),
         (L, "name: Posters", "name: 1970", "22: name: 1970: expected a text (in quotes if it looks like a number)"),
         (L, "Early: 6", "Early: 11", "20: Early: 11: expected a quota of at most 10, the size of its class"),
+        (L, "Early: 6", "Early: 5", "19: quotas of 9 in all: expected at least 10, or the class cannot reach its size"),
         (L, "Early: 6", "Early: 0", "20: Early: 0: expected a number greater than or equal to 1"),
         (L, "size: 5", "size: 5.5", "23: size: 5.5: expected a whole number"),
         (L, "size: 5", "size: five", "23: size: five: expected a whole number"),
@@ -191,7 +192,12 @@ def test_a_wrong_key_is_named(tmp_path, file, old, new, expected):
         (L, "[Poster]", "Poster", "26: genre: Poster: expected a list"),
         (L, "[Poster]", "[]", "26: genre: an empty list: expected at least one entry"),
         (L, "[Popular]", "[]", "29: features: an empty list: expected at least one entry"),
-        (L, "[Poster]\n", "[Poster]\n          style: [Baroque]\n", "26: any: expected exactly one of style, genre,"),
+        (
+            L,
+            "[Poster]\n",
+            "[Poster]\n          style: [Baroque]\n",
+            "26: any: expected exactly one of all, any, none, style,",
+        ),
         (S, "seed: 1", "seed: -1", "3: seed: -1: expected a number greater than or equal to 0"),
         (S, "name: tiny", "name: Tiny Rules", "1: name: Tiny Rules: expected small letters, digits, - and _"),
         (S, "test: 0.1", "test: 0.2", "9: splits: expected train, validation and test to add up to 1, not 1.1"),
@@ -222,6 +228,66 @@ def test_a_wrong_key_is_named(tmp_path, file, old, new, expected):
 def test_a_wrong_value_is_named(tmp_path, file, old, new, expected):
     (line,) = mistakes(write(tmp_path, file, old, new))
     assert line.startswith(f"{file}:{expected}")
+
+
+def test_a_table_of_artists_is_read_and_checked_with_the_rest(tmp_path):
+    (write(tmp_path) / "artists.csv").write_text("name,nationality\nAnna,italian\n")
+    before = rules.load(str(tmp_path))
+    assert [(artist.name, artist.nationality) for artist in before.artists.entries] == [("Anna", ("Italian",))]
+    (tmp_path / "artists.csv").write_text("name,nationality\nAnna,Italien\n")
+    (tmp_path / S).write_text(TINY[S].replace("seed: 1", "seed: x"))
+    assert [line.split(": expected")[0] for line in mistakes(tmp_path)] == ["artists.csv:2: Italien", f"{S}:3: seed: x"]
+
+
+def test_overrides_are_read_with_the_labels_that_they_may_name(tmp_path):
+    row = "item,label,reason,date\nfolder:a.jpg,{},looks like one,2026-01-31\n"
+    (write(tmp_path) / "overrides.csv").write_text(row.format("posters"))
+    assert [override.label for override in rules.load(str(tmp_path)).overrides.entries] == ["Posters"]
+    (tmp_path / "overrides.csv").write_text(row.format("Potsers"))
+    (line,) = mistakes(tmp_path)
+    assert line.startswith("overrides.csv:2: Potsers: expected a label of labels.yaml; did you mean Posters?")
+
+
+MODELS = """\
+models:
+  clip:
+    family: open_clip
+    weights: ViT-B-32
+    questions:
+      subject:
+        answers:
+          view: {prompts: [a painting of a landscape], tags: {genre: landscape}}
+          other: {prompts: [a painting]}
+"""
+
+
+def test_models_are_read_and_their_words_settled(tmp_path):
+    (write(tmp_path) / "models.yaml").write_text(MODELS)
+    answers = rules.load(str(tmp_path)).models.root["clip"].questions["subject"].answers
+    assert answers["view"].tags == {"genre": "Landscape"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("landscape}}", "landskape}}", "8: landskape: expected a genre of vocabulary.yaml; did you mean Landscape?"),
+        ("family:", "famly:", "2: no family: expected the key family"),
+        (
+            "prompts: [a painting]",
+            "prompt: [a painting]",
+            "9: prompt: expected one of the keys prompts, tags, known_by",
+        ),
+    ],
+)
+def test_a_mistake_in_models_is_named(tmp_path, old, new, expected):
+    (write(tmp_path) / "models.yaml").write_text(MODELS.replace(old, new))
+    assert f"models.yaml:{expected}" in [line[: len("models.yaml:" + expected)] for line in mistakes(tmp_path)]
+
+
+@pytest.mark.parametrize("key", ["artists", "overrides"])
+def test_tables_are_no_keys_of_the_settings(tmp_path, key):
+    (line,) = mistakes(write(tmp_path, S, "seed: 1", f"seed: 1\n{key}: {{}}"))
+    assert line.startswith(f"{S}:4: {key}: expected one of the keys name, title,")
 
 
 @pytest.mark.parametrize("condition", ["{}", "", "{all: []}"])
@@ -265,10 +331,6 @@ def test_a_broken_file_does_not_hide_the_mistakes_of_the_others(tmp_path):
     assert [line.split(": ")[0] for line in mistakes(tmp_path)] == ["labels.yaml:2", "settings.yaml:3"]
 
 
-def test_a_sum_of_quotas_below_the_size_is_allowed(tmp_path):
-    assert rules.load(str(write(tmp_path, L, "Early: 6", "Early: 1"))).labels[0].size == 10
-
-
 def test_comments_and_the_order_of_keys_do_not_change_the_digest(tmp_path):
     before = rules.load(str(write(tmp_path))).digest
     (tmp_path / L).write_text("# a comment\n" + TINY[L].replace("size: 10", "size: 10  # pairs"))
@@ -284,12 +346,19 @@ def test_comments_and_the_order_of_keys_do_not_change_the_digest(tmp_path):
         (S, "clip_s: 2.5", "clip_s: 5"),
         (S, "name: tiny", "name: small"),
         (S, "train: 0.8\n  validation: 0.1\n", "train: 0.7\n  validation: 0.2\n"),
-        (L, "size: 10", "size: 11"),
+        (L, "size: 10", "size: 9"),
         (L, "Early: 6", "Early: 7"),
         (L, "name: Posters", "name: Bills"),
         (L, "style: [Baroque]", "style: [Cubism]"),
         (L, "      any:\n        - genre: [Poster]", "      all:\n        - genre: [Poster]"),
         (L, "    look_first:\n      - genre: [Marine painting]\n", ""),
+        (L, "- century: [21st century]", "- century: [21st century]\n          min_confidence: 0.8"),
+        (L, "- century: [21st century]", "- year: {min: 2001}"),
+        (L, "size: 5", "size: 5\n    priority: 1"),
+        (L, "size: 5", "size: 5\n    weight: 2"),
+        (L, "size: 5", "size: 5\n    renamed_from: Bills"),
+        (L, "labels:", "retired_labels: [Bills]\nlabels:"),
+        (S, "seed: 1", "seed: 1\nmin_confidence: 0.7"),
         (V, "[1901, 2000]", "[1900, 2000]"),
         (V, "aliases: [Marina]", "aliases: [Seascape]"),
         (V, "Italian: {implies: {continent: Europe}}", "Italian:"),

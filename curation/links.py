@@ -1,0 +1,95 @@
+"""Which blobs look or sound alike: found once for the same measurements, and kept."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation import duplicates, fingerprints
+from curation.columns import Ints, flat, mask
+from curation.duplicates import THUMBNAIL_SIDE, Looks
+from curation.store import Home, digest
+
+VERSION = 1  # raise it when the same measurements would give other links
+_DIGEST_ROWS = 1 << 16
+_ENDS = ("row", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Pairs of rows of the measured tables, the smaller one first, in order.
+
+    Attributes:
+        images: int64, shape (n_links, 2): rows of `measured_images` that look alike. Of those of equal hash and equal
+            thumbnail the first stands for all: only it is linked to others.
+        recordings: int64, shape (n_links, 2): rows of `measured_recordings` that share sound.
+    """
+
+    images: Ints
+    recordings: Ints
+
+
+def find(home: Home, images: pa.Table, recordings: pa.Table, *, keep: bool) -> Links:
+    """Return what looks or sounds alike, as it was found before if that was kept.
+
+    Args:
+        images: schema IMAGES.
+        recordings: schema RECORDINGS.
+        keep: write what is found under `derived`; without it nothing is written.
+    """
+    return Links(
+        _kept(home, "images", images, ["sha256", "phash", "mirror_phash"], of_images, keep),
+        _kept(home, "recordings", recordings, ["sha256", "fingerprint"], of_recordings, keep),
+    )
+
+
+def of_images(images: pa.Table) -> Ints:
+    """Return the rows of IMAGES that look alike, shape (n_links, 2)."""
+    seen = mask(images["reason"].is_null())
+    pictures = images.filter(pa.array(seen))
+    thumbnails = flat(pictures["thumbnail"])
+    gray = np.frombuffer(thumbnails.buffers()[1] or b"", np.uint8)
+    gray = gray[thumbnails.offset * THUMBNAIL_SIDE**2 :][: len(thumbnails) * THUMBNAIL_SIDE**2]
+    looks = Looks(
+        hashes=pictures["phash"].to_numpy(),
+        mirror_hashes=pictures["mirror_phash"].to_numpy(),
+        thumbnails=gray.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+    )
+    return np.flatnonzero(seen)[duplicates.similar_pictures(looks)]
+
+
+def of_recordings(recordings: pa.Table) -> Ints:
+    """Return the rows of RECORDINGS that share sound, shape (n_links, 2)."""
+    heard = mask(recordings["reason"].is_null())
+    prints = recordings["fingerprint"].filter(pa.array(heard))
+    return np.flatnonzero(heard)[fingerprints.overlaps([np.frombuffer(each.as_buffer(), "<u4") for each in prints])]
+
+
+def _kept(
+    home: Home, name: str, table: pa.Table, columns: list[str], search: Callable[[pa.Table], Ints], keep: bool
+) -> Ints:
+    """Return the links of one table, from the work folder if they are there.
+
+    Args:
+        columns: what tells one table from another. A thumbnail belongs to its hash: both come from the same pixels.
+    """
+    key = digest([name, VERSION, _contents(table.select(["reason", *columns]))])
+    path = home.derived("links", key) / f"{name}.parquet"
+    if path.exists():
+        kept = pq.read_table(path)
+        return np.stack([kept[end].to_numpy() for end in _ENDS], axis=1)
+    found = search(table)
+    if keep:
+        home.write_table(path, pa.table(dict(zip(_ENDS, found.T, strict=True))))
+    return found
+
+
+def _contents(table: pa.Table) -> str:
+    """Return the sha256 of a table's rows, in whatever chunks they come."""
+    found = hashlib.sha256()
+    for batch in table.combine_chunks().to_batches(max_chunksize=_DIGEST_ROWS):
+        found.update(batch.serialize())
+    return found.hexdigest()

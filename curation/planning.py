@@ -1,0 +1,224 @@
+"""What a build would decide, and what that would change: the same functions decide for both. Nothing here writes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation import changes, evidence, links, measure
+from curation.assignment import Assignment, assign, fill_without_memory
+from curation.changes import Changes, LabelChange, State
+from curation.collect import Listing, current_items
+from curation.columns import Bools, mask
+from curation.evidence import Evidence
+from curation.memory import Memory
+from curation.rejections import UNIT
+from curation.releases import PublishedRules, Release, latest, memory_of, numbers, publish, rule_set_of
+from curation.schemas import REJECTIONS
+from curation.sending import Sending, estimate
+from curation.store import Home
+from curation.tables import assignment_table, pairs_table
+from rules.errors import ConfigurationError
+from rules.schema import RuleSet
+
+CLIP_FORMAT = {"sample_rate_hz", "channels", "clip_s"}
+NOT_COLLECTED, NOT_MEASURED = "not collected yet", "not measured yet"  # where a rejection has its reason
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a release will hold.
+
+    Attributes:
+        pairs: schema PAIRS with a column split, ordered by pair_id.
+        held: schema ASSIGNMENT.
+    """
+
+    assignment: Assignment
+    pairs: pa.Table
+    held: pa.Table
+    evidence: Evidence
+
+
+def parent_of(home: Home, rule_set: RuleSet) -> Release | None:
+    """Return the release that the next one of this rule set follows.
+
+    Raises:
+        ConfigurationError: the rule set asks for clips of another format, which later releases cannot have.
+    """
+    parent = latest(home, rule_set.name)
+    if parent:
+        before, now = (rules.audio.model_dump(include=CLIP_FORMAT) for rules in (rule_set_of(parent), rule_set))
+        if before != now:
+            raise ConfigurationError(
+                f"the clips of release {parent.number} are {before}; the rule set asks for {now}: "
+                "released clips stay as they are, so build another format in a work folder of its own"
+            )
+    return parent
+
+
+def wanted(home: Home, items: pa.Table, memory: Memory, modality: str) -> pa.ChunkedArray:
+    """Return the blobs of a modality that a decision needs the measurements of."""
+    mine = items.filter(pc.equal(items["modality"], modality))["sha256"].drop_null()
+    # What no source lists any more is measured again only while its blob is there.
+    gone = memory.sha256s(modality).filter(
+        pc.invert(pc.is_in(memory.sha256s(modality), value_set=mine.combine_chunks()))
+    )
+    there = [sha256 for sha256 in pc.unique(gone).to_pylist() if home.blob(sha256).exists()]
+    return pa.chunked_array([*mine.chunks, pa.array(there, pa.string())])
+
+
+def measured(home: Home, items: pa.Table, rule_set: RuleSet, memory: Memory) -> list[pa.Table]:
+    """Return the measurements that exist of pictures and of recordings."""
+    return [
+        measure.measured(home, step, wanted(home, items, memory, modality))
+        for modality, step in measure.steps(rule_set).items()
+    ]
+
+
+def decide(
+    home: Home,
+    number: int,
+    items: pa.Table,
+    measurements: Sequence[pa.Table],
+    rule_set: RuleSet,
+    memory: Memory,
+    *,
+    keep: bool,
+    rolled_back_from: Memory | None = None,
+) -> Decision:
+    """Decide what a release will hold.
+
+    Args:
+        number: of the release.
+        items: schema ITEMS, ordered by source and id.
+        measurements: of the blobs of pictures and of recordings, those of all items.
+        keep: write the links between blobs that were found, for the next time.
+        rolled_back_from: as in assignment.assign.
+    """
+    images, recordings = measurements
+    found = links.find(home, images, recordings, keep=keep)
+    said = evidence.gather(home, items, rule_set)
+    assignment = assign(items, images, recordings, rule_set, memory, found, said, rolled_back_from)
+    return Decision(assignment, pairs_table(assignment), assignment_table(assignment, memory, number), said)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a build would change.
+
+    Attributes:
+        number: of the release that it would make.
+        lost_to_memory: by label, the pairs more that the balance would reach if nothing had to stay.
+        uncollected: entries of the sources that no build has collected: they are not in the plan.
+        unmeasured: items that no build has measured with these settings: likewise.
+        warnings: what a curator should know before a build.
+    """
+
+    number: int
+    parent: Release | None
+    rule_set: PublishedRules
+    changes: Changes
+    labels: list[LabelChange]
+    lost_to_memory: dict[str, int]
+    uncollected: int
+    unmeasured: int
+    warnings: list[str]
+    sending: Sending
+
+    @property
+    def changes_something(self) -> bool:
+        """Say whether a build may change what is published."""
+        return not self.changes.is_empty or bool(self.uncollected or self.unmeasured)
+
+
+def plan(home: Home, listing: Listing, rule_set: RuleSet) -> Plan:
+    """Say what a build would change; writes nothing.
+
+    Raises:
+        ConfigurationError: what a build would refuse.
+    """
+    items = current_items(home, listing)
+    parent = parent_of(home, rule_set)
+    published = publish(rule_set, parent)
+    memory = memory_of(parent, published)
+    measurements = measured(home, items, published, memory)
+    is_ready = _is_ready(items, measurements)
+    number = max(numbers(home), default=0) + 1
+    decision = decide(home, number, items.filter(pa.array(is_ready)), measurements, published, memory, keep=False)
+    ready = items.filter(pa.array(is_ready))
+    idle = evidence.idle_overrides(ready, dict(zip(UNIT, measurements, strict=True)), published, decision.evidence)
+    waiting = [
+        (batch.source, entry.source_id) for batch in listing.batches if not batch.again for entry in batch.entries
+    ]
+    unsaid = [_waiting(memory, waiting), _unmeasured(items.filter(pa.array(~is_ready)))]
+    before = _state_before(parent, memory)
+    after = State(decision.held, pa.concat_tables([*unsaid, decision.assignment.rejections]), decision.pairs)
+    found = changes.compare(before, after)
+    labels = changes.labels(found, published.label_names)
+    return Plan(
+        number=number,
+        parent=parent,
+        rule_set=published,
+        changes=found,
+        labels=labels,
+        lost_to_memory=_lost_to_memory(decision.assignment, labels) if parent else {},
+        uncollected=len(waiting),
+        unmeasured=int(np.sum(~is_ready)),
+        warnings=[*_warnings(decision.assignment, published), *idle],
+        sending=estimate(parent, published, found),
+    )
+
+
+def _is_ready(items: pa.Table, measurements: Sequence[pa.Table]) -> Bools:
+    known = pa.concat_arrays([table["sha256"].combine_chunks() for table in measurements])
+    return mask(pc.or_(items["reason"].is_valid(), pc.is_in(items["sha256"], value_set=known)))
+
+
+def _state_before(parent: Release | None, memory: Memory) -> State:
+    if parent is None or memory.pairs is None:
+        return changes.NOTHING
+    rejections = pq.ParquetFile(parent.folder / "rejections.parquet").read()
+    return State(memory.assignment, rejections, memory.pairs)
+
+
+def _waiting(memory: Memory, entries: Sequence[tuple[str, str]]) -> pa.Table:
+    """Return rejections of what was released and has changed in its source since it was collected."""
+    held = memory.assignment
+    names = pc.binary_join_element_wise(held["source"], held["source_id"], "\0")
+    asked = pa.array(["\0".join(entry) for entry in entries], pa.string())
+    rows = held.filter(pc.is_in(names, value_set=asked))
+    unit = pc.if_else(pc.equal(rows["side"], "image"), UNIT["image"], UNIT["music"])
+    return _said(rows, unit, NOT_COLLECTED)
+
+
+def _unmeasured(items: pa.Table) -> pa.Table:
+    unit = pc.if_else(pc.equal(items["modality"], "image"), UNIT["image"], UNIT["music"])
+    return _said(items, unit, NOT_MEASURED)
+
+
+def _said(rows: pa.Table, unit: pa.ChunkedArray, reason: str) -> pa.Table:
+    said = {name: rows[name] for name in ("source", "source_id", "sha256")}
+    said |= {"unit": unit, "reason": pa.array([reason] * len(rows), pa.string())}
+    nothing = pa.nulls(len(rows))
+    return pa.table(
+        [said.get(name, nothing.cast(REJECTIONS.field(name).type)) for name in REJECTIONS.names], REJECTIONS
+    )
+
+
+def _lost_to_memory(assignment: Assignment, labels: Sequence[LabelChange]) -> dict[str, int]:
+    free = fill_without_memory(assignment)
+    lost = {label.name: free.get(label.name, 0) - label.pairs_after for label in labels}
+    return {name: count for name, count in lost.items() if count > 0}
+
+
+def _warnings(assignment: Assignment, rule_set: RuleSet) -> Iterator[str]:
+    pool = assignment.pool
+    for what, side in (("picture", pool.images), ("recording", pool.music)):
+        taken = {fit.label for fits in side.fitting.fits for fit in fits}
+        empty = [label.name for label in rule_set.labels if label.name not in taken]
+        if empty:
+            yield f"no {what} has the tags for {', '.join(empty)}"
