@@ -94,14 +94,19 @@ def build(
 
 
 def _build(home: Home, listing: collect.Listing, rule_set: RuleSet, each: Each, may_drop: bool) -> Release | None:
-    home.sweep()
-    each(collect.collect_batch, listing.batches, "collect")
-    items = collect.current_items(home, listing)
+    items = _collect(home, listing, each)
     if is_current(home, items, rule_set):
         tidy(home)
         return None
     parent = planning.parent_of(home, rule_set)
     return _Builder(home, publish(rule_set, parent), items, parent, each, may_drop).run()
+
+
+def _collect(home: Home, listing: collect.Listing, each: Each) -> pa.Table:
+    """Fetch what is new in a listing, and return the rows of all that it lists."""
+    home.sweep()
+    each(collect.collect_batch, listing.batches, "collect")
+    return collect.current_items(home, listing)
 
 
 def refresh(home: Home, listing: collect.Listing, rule_set: RuleSet) -> bool:
@@ -119,7 +124,7 @@ def roll_back(home: Home, sources: Sequence[str], number: int, each: Each, *, ma
     """Write a release with rule set and rows of an earlier one, on top of the current release of its data set.
 
     Rows that law or sources forbid now are left out: what is no longer listed or would leak, what the current release
-    holds under another label that still fits or with another partner that is back too. Nothing new is collected.
+    holds under another label that still fits or with another partner that is back too. Nothing else is added.
 
     Returns:
         the new release; None if the current one is this rollback already.
@@ -134,8 +139,8 @@ def roll_back(home: Home, sources: Sequence[str], number: int, each: Each, *, ma
         raise ConfigurationError(f"release {number} is the current one: expected an earlier one to go back to")
     listing = collect.list_sources(home, sources)
     with home.in_use():
-        home.sweep()
-        builder = _Rollback(home, earlier, collect.current_items(home, listing), current, each, may_drop)
+        items = _collect(home, listing, each)
+        builder = _Rollback(home, earlier, items, current, each, may_drop)
         return None if builder.inputs == current.manifest["inputs"] else builder.run()
 
 
@@ -342,7 +347,7 @@ class _Builder:
             "inputs": self.inputs,
             "rule_set": {"name": self.rule_set.name, "digest": self.rule_set.digest},
             "seed": self.rule_set.seed,
-            "labels": list(self.rule_set.label_names),
+            "labels": list(self.rule_set.numbering),
             "buckets": self.buckets,
             "items": len(self.items),
             "pairs": dict(sorted(Counter(pairs["split"].to_pylist()).items())),

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from curation import clusters, evidence, works
 from curation.clusters import Duplicates, Edges
-from curation.columns import Bools, Ints, first_rows, flat, heads, mask, numbered, places, taken
+from curation.columns import Bools, Ints, first_rows, flat, heads, mask, numbered, numbered_hashes, places, taken
 from curation.evidence import Evidence
 from curation.memory import SPLITS, Memory
 from curation.rejections import UNIT, Rejections
@@ -28,7 +28,7 @@ class Side:
     """The items of one modality that duplicates, rules and splits let pass.
 
     Attributes:
-        items: their rows of ITEMS.
+        items: their rows of ITEMS, without tags.
         rows: int64, shape (n,): the places of these among all items.
         measured: JUDGED, in the same order.
         fitting: the labels that fit each.
@@ -103,7 +103,7 @@ def eligible(
     kept = stays & ~grouped.leaks & has_fit
     passed = pa.array(kept)
     return Side(
-        items=items.filter(passed),
+        items=items.drop_columns(["tags"]).filter(passed),
         rows=rows[kept],
         measured=own.filter(passed),
         fitting=replace(fitting, combination=fitting.combination[kept]),
@@ -140,7 +140,7 @@ def _usable(
     """Return the items of one modality that could be measured: their rows, they, JUDGED and their blobs."""
     is_mine = pc.and_(items["reason"].is_null(), pc.equal(items["modality"], modality))
     rows, items = np.flatnonzero(mask(is_mine)), items.filter(is_mine)
-    numbers = numbered(items["sha256"], measured["sha256"], memory.sha256s(modality))
+    numbers = numbered_hashes(items["sha256"], measured["sha256"], memory.sha256s(modality))
     count = max(int(each.max(initial=-1)) for each in numbers) + 1
     at = first_rows(numbers[1], count)[numbers[0]]
     broken = np.flatnonzero(mask(measured["reason"].is_valid())[at])
@@ -252,7 +252,7 @@ def _universe(
     here = np.flatnonzero(place >= 0)
     exact, alike = clusters.equal_rows(numbers), clusters.NO_EDGES
     if modality == "image":
-        (pixels,) = numbered(measured["pixels_sha256"].take(pa.array(here)))
+        (pixels,) = numbered_hashes(measured["pixels_sha256"].take(pa.array(here)))
         exact = np.concatenate([exact, place[here][clusters.equal_rows(pixels)]])
         alike = _inside(place[links[_are_equal(measured, links)]])
     told = np.stack([row_of[overruled.blobs], np.where(overruled.same_as < 0, -1, row_of[overruled.same_as])], axis=1)
@@ -409,7 +409,8 @@ def _candidate(fits: Sequence[Fit], misses: Sequence[NearMiss]) -> tuple[str | N
 
 
 def _lacks(misses: Sequence[NearMiss]) -> str:
-    return "; ".join(f"{miss.label} lacks {miss.lacks}" for miss in misses)
+    verbs = ("is" if miss.lacks.startswith("excluded by ") else "lacks" for miss in misses)
+    return "; ".join(f"{miss.label} {verb} {miss.lacks}" for miss, verb in zip(misses, verbs, strict=True))
 
 
 def labels_of(fits: Sequence[Fit]) -> tuple[str, ...]:

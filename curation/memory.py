@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -55,7 +56,10 @@ class Memory:
         return places(self.clips["pair_id"], self.images["pair_id"])
 
     def _rows(self, side: str) -> pa.Table:
-        return self.assignment.filter(pc.equal(self.assignment["side"], side)).combine_chunks()
+        at = np.flatnonzero(mask(pc.equal(self.assignment["side"], side)))
+        if len(at) and at[-1] - at[0] + 1 == len(at):  # as releases are ordered: nothing is copied
+            return self.assignment.slice(at[0], len(at))
+        return self.assignment.take(pa.array(at))
 
 
 NO_MEMORY = Memory(ASSIGNMENT.empty_table())

@@ -72,7 +72,8 @@ def written(rule_set: PublishedRules) -> str:
     """Return what `rule_set_of` reads: what the curator set, and the settings that decide media and splits."""
     values = rule_set.model_dump(mode="json", exclude_unset=True)  # most words of the vocabulary set nothing
     values |= rule_set.model_dump(mode="json", include={"image", "audio", "splits", "numbering"})
-    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    in_order = {name: values[name] for name in PublishedRules.model_fields if name in values}
+    return json.dumps(in_order, indent=1, ensure_ascii=False) + "\n"
 
 
 def publish(rule_set: RuleSet, parent: Release | None) -> PublishedRules:

@@ -64,10 +64,11 @@ def restored(pool: Pool, kept: Kept, current: Memory) -> tuple[Chosen, Splits, P
     others = places(pool.clips.keys.take(pa.array(pairs.clip)), clip_keys(sounds, pool.music))
     before = pool.memory.released("image")
     own = before["pair_id"].take(pa.array(places(names, before["sha256"])))
+    earlier = _keys(pool.memory.assignment.filter(pool.memory.assignment["pair_id"].is_valid()))
     stands = np.ones(len(pairs), dtype=bool)
     for side, other, at, fitting in ((pictures, sounds, rows, fits), (sounds, pictures, others, sounds_fit)):
-        known = mask(pc.is_in(_keys(other), value_set=_keys(pool.memory.released(other["side"][0].as_py()))))
-        partner_is_back = known[places(side["pair_id"], other["pair_id"])]
+        is_back = mask(pc.is_in(_keys(other), value_set=earlier))
+        partner_is_back = is_back[places(side["pair_id"], other["pair_id"])]
         stands &= _stands(pool, pairs, fitting, own, side, at, partner_is_back)
     first = np.array([next(iter(options), NONE) for options in pool.music_kinds.options], dtype=np.int64)
     nothing = {label.name: np.empty(0, dtype=np.int64) for label in pool.rule_set.labels}

@@ -12,7 +12,7 @@ from curation import fingerprints
 from curation.assignment import Assignment
 from curation.choosing import Pairs
 from curation.clips import earlier_keys
-from curation.columns import Ints, flat, places, taken
+from curation.columns import HEAD_DIGITS, Ints, flat, heads, places, taken
 from curation.eligible import Side
 from curation.memory import SPLITS, Memory
 from curation.schemas import ASSIGNMENT, PAIRS, REFERENCES
@@ -116,13 +116,20 @@ def assignment_table(assignment: Assignment, memory: Memory, number: int) -> pa.
     }
     image_places = np.append(_inverse(pairs.image, len(pool.images.items)), -1)[pool.images.earlier]
     clip_places = places(earlier_keys(pool.music, memory), pool.clips.keys.take(pa.array(pairs.clip)))
-    tables = [
-        _table(images | shared | {"release": _first_release(memory.images, image_places, len(pairs), number)}),
-        _table(music | shared | {"release": _first_release(memory.clips, clip_places, len(pairs), number)}),
-        _gone(memory.images, image_places, pool.images),
-        _gone(memory.clips, clip_places, pool.music),
-    ]
-    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("side", "sha256", "start_sample")])
+    images |= shared | {"release": _first_release(memory.images, image_places, len(pairs), number)}
+    music |= shared | {"release": _first_release(memory.clips, clip_places, len(pairs), number)}
+    return pa.concat_tables(
+        [
+            _ordered(pa.concat_tables([_table(images), _gone(memory.images, image_places, pool.images)])),
+            _ordered(pa.concat_tables([_table(music), _gone(memory.clips, clip_places, pool.music)])),
+        ]
+    )
+
+
+def _ordered(rows: pa.Table) -> pa.Table:
+    """Order rows of one side by sha256 and start."""
+    starts = rows["start_sample"].fill_null(0).to_numpy()
+    return rows.take(pa.array(np.lexsort((starts, heads(rows["sha256"], HEAD_DIGITS), heads(rows["sha256"])))))
 
 
 def _inverse(rows: Ints, count: int) -> Ints:

@@ -43,7 +43,7 @@ def releases(as_json: JsonOption = False, home: HomeOption = None) -> None:
         )
         return
     if not found:
-        console.print(f"{escape(str(place.root))} has no release yet; `artune build` makes one.")
+        console.print(f"{escape(str(place.root))} has no release yet; `artune build` makes one.", soft_wrap=True)
     else:
         console.print(_releases_table(found))
     for claim in claims:

@@ -1,7 +1,7 @@
 """The commands that compare: plan, what a build would change; and diff, what differs between two releases."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -144,14 +144,14 @@ def _print_json(facts: dict[str, Any]) -> None:
 
 
 def _print(text: str, style: str | None = None) -> None:
-    console.print(text, style=style, markup=False, highlight=False)
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _pairs(found: "Changes", other: str) -> str:
     """Say how many pairs there are, after "has" or "would have"."""
     before, after, counts = len(found.before), len(found.after), found.pairs
     than = f"as many as {other}" if before == after else f"{abs(after - before):,} {_more(after - before)} than {other}"
-    return f"{after:,} pairs, {than}: {counts.kept:,} stay, {counts.new:,} are new and {counts.ended:,} end."
+    return f"{after:,} pairs, {than}: {counts.kept:,} kept, {counts.new:,} new, {counts.ended:,} ended."
 
 
 def _more(number: int) -> str:
@@ -221,26 +221,31 @@ def _labels_table(labels: "Sequence[LabelChange]", goals: dict[str, int]) -> "Ta
     changed = [label for label in labels if _is_touched(label)]
     same = len(labels) - len(changed)
     table = Table(caption=f"{same} other labels stay as they are." if same else None)
-    table.add_column("Label", overflow="fold")
-    names = ["Pairs", *(["Goal"] if goals else []), *SPLITS, "Pictures", "Clips", "Recordings"]
+    table.add_column("Label", min_width=18)
+    names = ["Pairs", *(["Goal"] if goals else []), " / ".join(SPLITS), "Pictures", "Clips"]
     for name in names:
         table.add_column(name, justify="right")
     for label in changed:
-        splits = [_arrow(label.before[split], label.after[split]) for split in SPLITS]
         goal = [f"{goals.get(label.name, 0):,}"] if goals else []
-        flows = (_flow(flow) for flow in (label.pictures, label.clips, label.recordings))
-        table.add_row(escape(label.name), _arrow(label.pairs_before, label.pairs_after), *goal, *splits, *flows)
+        flows = (_flow(flow) for flow in (label.pictures, label.clips))
+        pairs = _arrow(label.pairs_before, label.pairs_after)
+        table.add_row(escape(label.name), pairs, *goal, _splits(label.before, label.after), *flows)
     if changed:
-        sums = [_arrow(*(sum(counts) for counts in zip(*pairs, strict=True))) for pairs in _columns(labels, SPLITS)]
+        goal = [f"{sum(goals.values()):,}"] if goals else []
+        pairs = _arrow(sum(label.pairs_before for label in labels), sum(label.pairs_after for label in labels))
+        before, after = (
+            {split: sum(counts[split] for counts in of_labels) for split in SPLITS}
+            for of_labels in ([label.before for label in labels], [label.after for label in labels])
+        )
         table.add_section()
-        table.add_row("All", sums[0], *([f"{sum(goals.values()):,}"] if goals else []), *sums[1:], "", "", "")
+        table.add_row("All", pairs, *goal, _splits(before, after), "", "")
     return table
 
 
-def _columns(labels: "Sequence[LabelChange]", splits: Iterable[str]) -> Iterator[list[tuple[int, int]]]:
-    yield [(label.pairs_before, label.pairs_after) for label in labels]
-    for split in splits:
-        yield [(label.before[split], label.after[split]) for label in labels]
+def _splits(before: Mapping[str, int], after: Mapping[str, int]) -> str:
+    """Show the pairs of each split, before and after where they differ."""
+    shown = [" / ".join(f"{count:,}" for count in counts.values()) for counts in (before, after)]
+    return " → ".join(dict.fromkeys(shown))
 
 
 def _is_touched(label: "LabelChange") -> bool:

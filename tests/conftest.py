@@ -1,12 +1,16 @@
 """What many tests read and none changes."""
 
 import pytest
+from hypothesis import settings
 
 import rules
 from curation import building, releases
 from curation.batches import in_threads
 from curation.releases import Release
 from curation.store import Home
+
+settings.register_profile("artune", deadline=None)  # a machine may be as slow as it likes
+settings.load_profile("artune")
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ import duckdb  # noqa: F401
 import numpy as np
 import pydub  # noqa: F401
 
-from curation import building, music_features
+from curation import building, music_features, planning
 from curation.batches import in_threads
 from curation.store import Home
 from tests.curation.tables import RATE_HZ, ROOMY, tiny_rules
@@ -84,7 +84,7 @@ class Watched:
 def build(home: str, folder: str, stage: str | None, event: int) -> None:
     watched = Watched(stage, event)
     Home.replacing = watched.replacing(Home.replacing)  # type: ignore[method-assign]
-    building.assign = watched.entering("decide", building.assign)
+    planning.assign = watched.entering("decide", planning.assign)
     building.write_plain = watched.entering("plain tables", building.write_plain)
     building.create_exclusively = watched.committing(building.create_exclusively)
     building.build(Home(Path(home)), [f"folder:{folder}"], tiny_rules(ROOMY), watched.each)

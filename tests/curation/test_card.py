@@ -6,8 +6,7 @@ from markdown_it import MarkdownIt
 
 from curation.card import escaped, prose, summary
 from curation.memory import SPLITS
-from curation.releases import Release
-from rules import load
+from curation.releases import Release, rule_set_of
 
 
 def card_of(release: Release) -> tuple[dict[str, object], str]:
@@ -35,7 +34,7 @@ def test_tables_stand_between_the_markers(sample_release):
 
 
 def test_summary_counts_labels_and_rejections(sample_release):
-    text = summary(sample_release.folder, load("museart18"))
+    text = summary(sample_release.folder, rule_set_of(sample_release))
     pairs = sum(sample_release.manifest["pairs"].values())
     assert f"| **all** | {pairs} |" in text
     assert "| recording | measure | too_short | 2 |" in text

@@ -3,7 +3,18 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.columns import first_rows, flat, heads, mask, numbered, places, places_within, shuffled, taken
+from curation.columns import (
+    first_rows,
+    flat,
+    heads,
+    mask,
+    numbered,
+    numbered_hashes,
+    places,
+    places_within,
+    shuffled,
+    taken,
+)
 
 words = st.lists(st.sampled_from("abc") | st.none(), max_size=8)
 
@@ -23,6 +34,17 @@ def test_equal_values_of_all_columns_have_one_number(one, other):
     assert len(told) == len({value for value, _ in told}) == len({number for _, number in told})
 
 
+@given(st.lists(st.sampled_from([0, 2**128, 2**192, 2**192 + 2**128, 2**255]), max_size=8), st.integers(0, 8))
+def test_hashes_are_numbered_by_what_tells_them_apart(values, cut):
+    hashes = pa.array([f"{value:064x}" for value in values], pa.string())
+    parts = hashes[:cut], hashes[cut:]
+    assert numbered_values(numbered_hashes(*parts)) == numbered_values(numbered(*parts))
+
+
+def numbered_values(parts: list[np.ndarray]) -> list[list[int]]:
+    return [part.tolist() for part in parts]
+
+
 @given(st.lists(st.integers(-1, 3), max_size=12))
 def test_first_rows_are_those_of_each_number(numbers):
     found = first_rows(np.array(numbers, np.int64), 4).tolist()
@@ -39,6 +61,10 @@ def test_places_within_count_each_group_from_zero(groups):
 def test_heads_are_the_first_bits_of_hashes(numbers, start):
     hashes = pa.array([f"{number:016x}" + "0" * 48 for number in numbers], pa.string())
     assert heads(hashes.slice(start)).tolist() == numbers[start:]
+
+
+def test_heads_are_found_in_hashes_of_several_lengths():
+    assert heads(pa.array(["0" * 15 + "a", "0" * 15 + "b" + "c" * 16])).tolist() == [10, 11]
 
 
 def test_order_depends_on_the_seed_and_on_the_salt():

@@ -87,7 +87,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGEIO_FFMPEG_EXE", str(wrapper))
         patch.setattr(cutting, "images", type("Counted", (), {"encode": staticmethod(encode)}))
-        for pictures, recordings in ((8, 5), (10, 6)):
+        for pictures, recordings in ((8, 5), (13, 6)):
             encoded.append([])
             folder = write_collection(root / "media", range(pictures), range(recordings))
             found.append(build(home, folder))

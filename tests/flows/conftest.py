@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import settings
+from flows import settings, terminal
 from tests.curation.tables import FEATURES, GENRES, SUB_GENRES, write_rules
 from tests.media import encode, tune
 from tests.pictures import photo, saved
@@ -23,6 +23,12 @@ class Collection:
     @property
     def source(self) -> str:
         return f"folder:{self.folder}"
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print as on a terminal that breaks no line."""
+    monkeypatch.setattr(terminal.console, "_width", 200)
 
 
 @pytest.fixture(scope="session")

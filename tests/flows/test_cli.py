@@ -61,7 +61,7 @@ def test_a_second_build_does_nothing_says_so_and_never_loads_what_is_slow(built:
 def test_status_shows_labels_and_rejections(built: Built) -> None:
     done = artune("status", "--home", built.home)
     assert done.returncode == 0, done.stderr
-    assert "Release 1: 6 pairs" in done.stdout
+    assert "Release 1 (tiny, 13 items, " in done.stdout
     assert "Faces" in done.stdout
     assert "unknown_type" in done.stdout
 

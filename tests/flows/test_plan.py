@@ -55,7 +55,7 @@ def test_a_plan_says_what_why_and_how_much_writes_nothing_and_ends_with_2(place:
     done = run("plan", "--home", place.home, "--rules", place.rules)
     assert done.exit_code == 2, done.output
     assert files_of(place.home) == before
-    assert "Release 3 would have 12 pairs, 7 more than release 2: 5 stay, 7 are new and 0 end." in done.output
+    assert "Release 3 would have 12 pairs, 7 more than release 2: 5 kept, 7 new, 0 ended." in done.output
     assert "A publication would send 7 rows, about " in done.output
     assert "5 → 12" in done.output
     assert "3 other labels stay as they are." in done.output
@@ -94,8 +94,8 @@ def test_html_is_the_only_file_that_is_written(place: Place, tmp_path: Path) -> 
 def test_diff_tells_one_release_from_another_in_both_directions(place: Place) -> None:
     forth, back = run("diff", "1", "2", "--home", place.home), run("diff", "2", "1", "--home", place.home)
     assert (forth.exit_code, back.exit_code) == (0, 0)
-    assert "Release 2 has 5 pairs, 7 fewer than release 1: 5 stay, 0 are new and 7 end." in forth.output
-    assert "Release 1 has 12 pairs, 7 more than release 2: 5 stay, 7 are new and 0 end." in back.output
+    assert "Release 2 has 5 pairs, 7 fewer than release 1: 5 kept, 0 new, 7 ended." in forth.output
+    assert "Release 1 has 12 pairs, 7 more than release 2: 5 kept, 7 new, 0 ended." in back.output
     assert "Faces → left out: class full" in forth.output
 
 

@@ -142,7 +142,7 @@ def test_a_word_that_the_vocabulary_does_not_settle_is_named(tmp_path, file, old
             S,
             "seed: 1",
             "seed: 1\nspilts: {}",
-            "4: spilts: expected one of the keys name, title, seed, image, audio, splits, evidence_of, min_confidence; did",
+            "4: spilts: expected one of the keys name, title, seed, image, audio, splits, evidence_of",
         ),
         (S, "seed: 1", "seed: 1\nlabels: []", "4: labels: expected this key in labels.yaml"),
         (

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from curation.releases import PublishedRules, publish
 from curation.schemas import ASSIGNMENT, CANDIDATES, PAIRS, REJECTIONS
 from rules.schema import Clause, Condition, Label, Music, RuleSet
 
@@ -19,7 +20,7 @@ MEDIUM = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SAMPLE_RATE_HZ = 16_000
 
 
-def rule_set(sizes: Mapping[str, int]) -> RuleSet:
+def rule_set(sizes: Mapping[str, int]) -> PublishedRules:
     """Make a rule set whose labels have these sizes, and one sub-genre each."""
     labels = [
         Label(
@@ -30,7 +31,8 @@ def rule_set(sizes: Mapping[str, int]) -> RuleSet:
         )
         for name, size in sizes.items()
     ]
-    return RuleSet(name="made", title="A Made Rule Set", seed=7, labels=tuple(labels), vocabulary={})
+    rules = RuleSet(name="made", title="A Made Rule Set", seed=7, labels=tuple(labels), vocabulary={})
+    return publish(rules, None)
 
 
 def pair(number: int, label: int, split: str = "train", **changes: object) -> dict[str, object]:
