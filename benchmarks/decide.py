@@ -6,11 +6,11 @@ alike was found by the first. The smallest size is the peer: with linear growth,
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 SIZES, LARGE = [10_000, 100_000, 1_000_000], 10_000_000
@@ -27,7 +27,7 @@ def decide(folder: Path) -> None:
     from curation.tables import assignment_table, pairs_table
 
     home, rule_set = Home(folder / "home"), rules.load(str(folder / "rules"))
-    began = time.process_time()
+    began = os.times()
     items = synthetic.items_of(home)
     parent = releases.latest(home, rule_set.name)
     published = releases.publish(rule_set, parent)
@@ -36,18 +36,20 @@ def decide(folder: Path) -> None:
     found = links.find(home, *measured, keep=False)
     said = evidence.gather(home, items, published)
     _tell(began)
-    began = time.process_time()
+    began = os.times()
     made = assign(items, *measured, published, memory, found, said)
     _tell(began)
-    began = time.process_time()
+    began = os.times()
     pairs = pairs_table(made)
     assignment_table(made, memory, 2)
     _tell(began)
     print(len(pairs), len(made.pool.images.fitting.fits) + len(made.pool.music.fitting.fits))
 
 
-def _tell(began: float) -> None:
-    print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+def _tell(began: os.times_result) -> None:
+    now = os.times()
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(now.user - began.user, now.system - began.system, peak_mb)
 
 
 def main() -> None:
@@ -60,7 +62,7 @@ def main() -> None:
     if arguments.decide:
         decide(arguments.decide)
         return
-    print(f"CPU seconds (peak MB so far) to {', to '.join(STAGES)}; microseconds per item")
+    print(f"seconds of CPU, in the program + in the system for it (peak MB so far), to {', to '.join(STAGES)}")
     for items in [*arguments.sizes, *([LARGE] if arguments.large else [])]:
         with tempfile.TemporaryDirectory() as place:
             make = [sys.executable, "-m", "benchmarks.synthetic", place, "--items", str(items), "--release"]
@@ -68,10 +70,11 @@ def main() -> None:
             command = [sys.executable, "-m", "benchmarks.decide", "--decide", place]
             lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         *stages, (pairs, combinations) = (line.split() for line in lines)
-        told = "  ".join(f"{float(cpu_s):6.2f} ({float(peak):6,.0f})" for cpu_s, peak in stages)
-        total = sum(float(cpu_s) for cpu_s, _ in stages)
+        numbers = [tuple(map(float, stage)) for stage in stages]
+        told = "  ".join(f"{user:5.2f} + {system:5.2f} ({peak:6,.0f})" for user, system, peak in numbers)
+        total = sum(user + system for user, system, _ in numbers)
         print(
-            f"{items:10,} items: {told}  all {total:6.2f} s, {total / items * 1e6:4.1f} us per item; "
+            f"{items:10,} items: {told}; all {total:6.2f} s, {total / items * 1e6:4.1f} us per item; "
             f"{int(pairs):,} pairs, {int(combinations):,} combinations of tags"
         )
 

@@ -1,5 +1,6 @@
 """What the README shows is run as it stands there."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,9 +12,8 @@ import yaml
 
 import rules
 from curation import collect
-from curation.sources import sample
+from curation.coverage import survey
 from curation.store import Home
-from curation.tagging import fitting
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,19 +56,50 @@ def test_the_recipe_for_a_source_works(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert row["tags"] == [{"kind": "style", "value": "Ukiyo-e"}]
 
 
-def test_the_recipe_for_a_rule_works_and_takes_five_pictures_of_the_sample(tmp_path: Path) -> None:
+def test_the_recipe_for_a_rule_works_and_takes_pictures_of_the_sample(sample_home: Home, tmp_path: Path) -> None:
     mine = shutil.copytree(ROOT / "rules" / "museart18", tmp_path / "mine")
     with (mine / "labels.yaml").open("a", encoding="utf-8") as file:
         file.write("\n" + block("How to add a rule", "yaml"))
     rule_set = rules.load(str(mine))
-    assert rule_set.label_names[-1] == yaml.safe_load(block("How to add a rule", "yaml"))[0]["name"]
-    home = Home(tmp_path / "home")
-    listing = collect.list_sources(home, ["sample"])
-    for batch in listing.batches:
-        collect.collect_batch(batch)
-    items = collect.current_items(home, listing)
-    assert len(items) == len(list(sample.entries("")))
-    images = items.filter([modality == "image" for modality in items["modality"].to_pylist()])
-    found = fitting(images, rule_set, "image")
-    taken = [row for row in range(len(images)) if "Japanese prints" in {fit.label for fit in found.of(row)}]
-    assert len(taken) == 5
+    added = [label["name"] for label in yaml.safe_load(block("How to add a rule", "yaml"))]
+    assert list(rule_set.label_names[-2:]) == added == ["Japanese prints", "Quiet interiors"]
+    uses = survey(sample_home, collect.current_items(sample_home, listing_of(sample_home)), rule_set).images.labels
+    taken = {use.label: use.fit for use in uses}
+    assert (taken["Japanese prints"], taken["Quiet interiors"]) == (4, 3)
+
+
+def listing_of(home: Home) -> collect.Listing:
+    return collect.list_sources(home, ["sample"])
+
+
+@pytest.fixture(scope="module")
+def walked(sample_home: Home, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Type what "Change a rule" says, beside a copy of the demo, and return what each command printed."""
+    root = tmp_path_factory.mktemp("walk")
+    shutil.copytree(sample_home.root, root / "demo")
+    (root / "rules").symlink_to(ROOT / "rules")
+    copy, commands = re.findall(r"```\n((?:cp|artune) .*?)```", section("Change a rule"), re.DOTALL)
+    printed = {}
+    for line in [*copy.splitlines(), *commands.splitlines()]:
+        command = line.partition("  #")[0].strip()
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "200"}
+        done = subprocess.run(command.split(), cwd=root, env=environment, capture_output=True, text=True)
+        assert done.returncode == (2 if " plan " in command else 0), f"{command}: {done.stderr}"
+        printed[command] = done.stdout
+        if command.startswith("cp"):
+            labels = root / "my-rules" / "labels.yaml"
+            head, name, tail = labels.read_text(encoding="utf-8").partition("- name: Modern instrumental music\n")
+            line = "- genre: [Sketch and study]\n"
+            assert line in tail
+            labels.write_text(head + name + tail.replace(line, line + block("Change a rule", "yaml"), 1), "utf-8")
+    assert (root / "plan.html").stat().st_size > 0
+    return printed
+
+
+def test_a_newcomer_changes_a_rule_and_goes_back(walked: dict[str, str]) -> None:
+    first, *_ = re.findall(r"```\n(Release 2 would.*?)```", section("Change a rule"), re.DOTALL)
+    assert walked["artune plan --home demo --rules my-rules"].startswith(first.strip())
+    assert "29 kept, 1 new, 1 ended" in walked["artune diff 1 2 --home demo"]
+    assert "excluded by year at most 1900" in walked["artune explain images/durer_lion.jpg --home demo"]
+    assert "30 kept, 0 new, 0 ended" in walked["artune rollback 1 --home demo"]
+    assert "rollback to 1" in walked["artune releases --home demo"]
