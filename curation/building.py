@@ -245,7 +245,9 @@ class _Builder:
         self._write_text("rule_set.json", written(self.rule_set))
         if not len(pairs):
             raise ConfigurationError(self._why_no_pair(assignment))
-        self.references = references_table(pairs, *measured)
+        step = measure.recording_step(self.rule_set)
+        heard = measure.measured(self.home, step, pairs["music_sha256"], bulk=True)
+        self.references = references_table(pairs, measured[0], heard)
         return pairs
 
     def _check_drop(self, pairs: pa.Table) -> None:

@@ -12,9 +12,9 @@ from curation.columns import Bools, Ints, flat, group_starts, places, places_wit
 from curation.eligible import Side
 from curation.memory import Memory
 from curation.rejections import Rejections
+from curation.schemas import MEASURES
 from rules.schema import AudioSettings, RuleSet
 
-MEASURES = ("loudness_lufs", "peak_dbfs", "silence_share", "tempo_bpm", "key", "onset_rate_hz")
 _STRIDE = 1 << 40  # more samples than any recording has: recording and start are one number
 
 

@@ -14,7 +14,6 @@ from curation.duplicates import THUMBNAIL_SIDE, Looks
 from curation.store import Home, digest
 
 VERSION = 1  # raise it when the same measurements would give other links
-_DIGEST_ROWS = 1 << 16
 _ENDS = ("row", "other")
 
 
@@ -32,17 +31,29 @@ class Links:
     recordings: Ints
 
 
-def find(home: Home, images: pa.Table, recordings: pa.Table, *, keep: bool) -> Links:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One of the measured tables, most of which need not be read where its links were kept.
+
+    Attributes:
+        key: of the step that measured it: with it, the same blobs have the same measurements.
+        sha256s: of its rows.
+        whole: reads it with everything that links are found by, in the same order.
+    """
+
+    key: str
+    sha256s: pa.ChunkedArray
+    whole: Callable[[], pa.Table]
+
+
+def find(home: Home, images: Measured, recordings: Measured, *, keep: bool) -> Links:
     """Return what looks or sounds alike, as it was found before if that was kept.
 
     Args:
-        images: schema IMAGES.
-        recordings: schema RECORDINGS.
         keep: write what is found under `derived`; without it nothing is written.
     """
     return Links(
-        _kept(home, "images", images, ["sha256", "phash", "mirror_phash"], of_images, keep),
-        _kept(home, "recordings", recordings, ["sha256", "fingerprint"], of_recordings, keep),
+        _kept(home, "images", images, of_images, keep), _kept(home, "recordings", recordings, of_recordings, keep)
     )
 
 
@@ -68,28 +79,14 @@ def of_recordings(recordings: pa.Table) -> Ints:
     return np.flatnonzero(heard)[fingerprints.overlaps([np.frombuffer(each.as_buffer(), "<u4") for each in prints])]
 
 
-def _kept(
-    home: Home, name: str, table: pa.Table, columns: list[str], search: Callable[[pa.Table], Ints], keep: bool
-) -> Ints:
-    """Return the links of one table, from the work folder if they are there.
-
-    Args:
-        columns: what tells one table from another. A thumbnail belongs to its hash: both come from the same pixels.
-    """
-    key = digest([name, VERSION, _contents(table.select(["reason", *columns]))])
-    path = home.derived("links", key) / f"{name}.parquet"
+def _kept(home: Home, name: str, table: Measured, search: Callable[[pa.Table], Ints], keep: bool) -> Ints:
+    """Return the links of one table, from the work folder if they are there."""
+    blobs = hashlib.sha256("\n".join(table.sha256s.to_pylist()).encode()).hexdigest()
+    path = home.derived("links", digest([name, VERSION, table.key, blobs])) / f"{name}.parquet"
     if path.exists():
-        kept = pq.read_table(path)
+        kept = pq.ParquetFile(path).read()
         return np.stack([kept[end].to_numpy() for end in _ENDS], axis=1)
-    found = search(table)
+    found = search(table.whole())
     if keep:
         home.write_table(path, pa.table(dict(zip(_ENDS, found.T, strict=True))))
     return found
-
-
-def _contents(table: pa.Table) -> str:
-    """Return the sha256 of a table's rows, in whatever chunks they come."""
-    found = hashlib.sha256()
-    for batch in table.combine_chunks().to_batches(max_chunksize=_DIGEST_ROWS):
-        found.update(batch.serialize())
-    return found.hexdigest()

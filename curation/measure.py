@@ -14,7 +14,7 @@ from curation import audio, images
 from curation.batches import batched
 from curation.columns import flat, mask
 from curation.errors import ItemError, attempt
-from curation.schemas import IMAGES, RECORDINGS
+from curation.schemas import BULK, IMAGES, RECORDINGS
 from curation.store import Home, digest, read_tables
 from rules.schema import RuleSet
 
@@ -86,9 +86,14 @@ def _row(sha256: str, measured: Any) -> dict[str, object]:  # noqa: ANN401 - eac
     return {"sha256": sha256, **asdict(measured)}
 
 
-def measured(home: Home, step: Step, sha256s: pa.ChunkedArray) -> pa.Table:
-    """Return the step's rows of these blobs, ordered by sha256, one for each."""
-    rows = read_tables(home.derived(step.name, step.key), step.schema)
+def measured(home: Home, step: Step, sha256s: pa.ChunkedArray, *, bulk: bool = False) -> pa.Table:
+    """Return the step's rows of these blobs, ordered by sha256, one for each.
+
+    Args:
+        bulk: with the columns BULK.
+    """
+    columns = [name for name in step.schema.names if bulk or name not in BULK]
+    rows = read_tables(home.derived(step.name, step.key), step.schema, columns)
     wanted = np.flatnonzero(mask(pc.is_in(rows["sha256"], value_set=flat(sha256s))))
     found = flat(rows["sha256"].take(pa.array(wanted)))
     order = pc.sort_indices(found)

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.columns import Bools, Ints, mask, places
-from curation.schemas import ASSIGNMENT
+from curation.schemas import ASSIGNMENT, MEASURES
 
+# What is remembered of published pairs: the measures of clips, and titles to speak of them.
+REMEMBERED = ("pair_id", "image_sha256", "image_title", "music_sha256", "music_title", *MEASURES)
 SPLITS = ("train", "validation", "test")  # where links join groups, the later one wins
 
 
@@ -19,7 +21,7 @@ class Memory:
 
     Attributes:
         assignment: schema ASSIGNMENT; without a parent, no rows.
-        pairs: what the parent published, schema PAIRS.
+        pairs: what the parent published, the columns REMEMBERED at least.
     """
 
     assignment: pa.Table

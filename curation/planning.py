@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from curation.changes import Changes, LabelChange, State
 from curation.collect import Listing, current_items
 from curation.columns import Bools, mask
 from curation.evidence import Evidence
+from curation.measure import Step
 from curation.memory import Memory
 from curation.rejections import UNIT
 from curation.releases import PublishedRules, Release, latest, memory_of, numbers, publish, rule_set_of
@@ -100,10 +102,16 @@ def decide(
         rolled_back_from: as in assignment.assign.
     """
     images, recordings = measurements
-    found = links.find(home, images, recordings, keep=keep)
+    steps = measure.steps(rule_set).values()
+    found = links.find(home, *map(partial(_measured_by, home), steps, measurements), keep=keep)
     said = evidence.gather(home, items, rule_set)
     assignment = assign(items, images, recordings, rule_set, memory, found, said, rolled_back_from)
     return Decision(assignment, pairs_table(assignment), assignment_table(assignment, memory, number), said)
+
+
+def _measured_by(home: Home, step: Step, measurements: pa.Table) -> links.Measured:
+    whole = partial(measure.measured, home, step, measurements["sha256"], bulk=True)
+    return links.Measured(step.key, measurements["sha256"], whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.memory import NO_MEMORY, Memory
+from curation.memory import NO_MEMORY, REMEMBERED, Memory
 from curation.schemas import ASSIGNMENT
 from curation.store import Home
 from rules.errors import ConfigurationError
@@ -120,7 +120,7 @@ def memory_of(parent: Release | None, rule_set: PublishedRules) -> Memory:
     """Return what the parent release decided, its labels by the names that they have now."""
     if parent is None:
         return NO_MEMORY
-    assignment = pq.read_table(parent.folder / "assignment.parquet", schema=ASSIGNMENT)
+    assignment = pq.ParquetFile(parent.folder / "assignment.parquet").read().cast(ASSIGNMENT)
     now = dict(zip(parent.manifest["labels"], rule_set.numbering, strict=False))
     if any(before != name for before, name in now.items()):
         labels = assignment["label"].combine_chunks().dictionary_encode()
@@ -128,7 +128,7 @@ def memory_of(parent: Release | None, rule_set: PublishedRules) -> Memory:
         renamed = pa.DictionaryArray.from_arrays(labels.indices, names).cast(pa.string())
         assignment = assignment.set_column(ASSIGNMENT.get_field_index("label"), "label", renamed)
     metadata = sorted((parent.folder / "metadata").glob("*.parquet"))
-    return Memory(assignment, pa.concat_tables([pq.read_table(path) for path in metadata]))
+    return Memory(assignment, pa.concat_tables([pq.ParquetFile(path).read(list(REMEMBERED)) for path in metadata]))
 
 
 def label_counts(release: Release, rule_set: RuleSet) -> dict[str, Counter[str]]:

@@ -55,6 +55,8 @@ WINDOW = pa.struct(
     ]
 )
 
+MEASURES = ("loudness_lufs", "peak_dbfs", "silence_share", "tempo_bpm", "key", "onset_rate_hz")  # that are published
+
 # derived/recordings-<key>/<batch>.parquet: one row for a blob; its windows are every clip that could be cut.
 RECORDINGS = pa.schema(
     [
@@ -82,6 +84,9 @@ TAGGED = pa.schema(
 DERIVED_TAG = pa.struct(
     [("kind", pa.string()), ("value", pa.string()), ("source", pa.string()), ("confidence", pa.float64())]
 )
+
+# Most of what is measured: links are found by it, and nothing else is decided by it.
+BULK = ("fingerprint", "thumbnail")
 
 # releases/<n>/rejections.parquet
 REJECTIONS = pa.schema(

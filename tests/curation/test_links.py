@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,12 @@ def tables() -> tuple[pa.Table, pa.Table]:
     return images_table(PICTURES), recordings_table(RECORDINGS)
 
 
+def find(home: Home, images: pa.Table, recordings: pa.Table, *, keep: bool, key: str = "a step") -> Links:
+    """Find links between the rows of tables that are whole already."""
+    sides = (links.Measured(key, table["sha256"], lambda table=table: table) for table in (images, recordings))
+    return links.find(home, *sides, keep=keep)
+
+
 def files(home: Home) -> list[str]:
     return sorted(path.name for path in home.root.rglob("*.parquet"))
 
@@ -45,45 +52,52 @@ def home(tmp_path):
 
 
 def test_links_are_rows_of_the_measured_tables(home):
-    found = links.find(home, *tables(), keep=False)
+    found = find(home, *tables(), keep=False)
     assert found.images.tolist() == [[0, 3]]
     assert found.recordings.tolist() == [[0, 1]]
 
 
 def test_nothing_is_written_unless_links_are_kept(home):
-    links.find(home, *tables(), keep=False)
+    find(home, *tables(), keep=False)
     assert files(home) == []
 
 
 def test_kept_links_are_read_again_whatever_chunks_the_tables_come_in(home):
     images, recordings = tables()
-    links.find(home, images, recordings, keep=True)
+    find(home, images, recordings, keep=True)
     for path in home.root.rglob("*.parquet"):
         pq.write_table(pa.table({"row": [1], "other": [2]}), path)
     in_chunks = [pa.concat_tables([table.slice(0, 1), table.slice(1)]) for table in (images, recordings)]
-    found = links.find(home, *in_chunks, keep=True)
+    found = find(home, *in_chunks, keep=True)
     assert found.images.tolist() == found.recordings.tolist() == [[1, 2]]
+
+
+def test_another_measurement_is_searched_anew(home):
+    find(home, *tables(), keep=True)
+    other = images_table([replace(item, look=(number, 0)) for number, item in enumerate(PICTURES)])
+    assert find(home, other, recordings_table(RECORDINGS), keep=False).images.tolist() == [[0, 3]]
+    assert find(home, other, recordings_table(RECORDINGS), keep=False, key="another").images.tolist() == []
 
 
 def test_another_picture_leaves_the_links_of_recordings_alone(home):
     images, recordings = tables()
-    links.find(home, images, recordings, keep=True)
+    find(home, images, recordings, keep=True)
     assert files(home) == ["images.parquet", "recordings.parquet"]
     more = pa.concat_tables([images, images_table([picture("z", look=(1, 0))])])
-    found = links.find(home, more, recordings, keep=True)
+    found = find(home, more, recordings, keep=True)
     assert files(home) == ["images.parquet", "images.parquet", "recordings.parquet"]
     assert found.images.tolist() == [[0, 3], [0, 4]]
 
 
 def test_row_that_cannot_be_measured_any_more_moves_the_links(home):
     images, recordings = tables()
-    links.find(home, images, recordings, keep=True)
-    found = links.find(home, images.slice(1), recordings, keep=True)
+    find(home, images, recordings, keep=True)
+    found = find(home, images.slice(1), recordings, keep=True)
     assert found.images.tolist() == []
 
 
 def test_empty_tables_have_no_links(home):
-    found = links.find(home, images_table([]), recordings_table([]), keep=True)
+    found = find(home, images_table([]), recordings_table([]), keep=True)
     assert found.images.shape == found.recordings.shape == (0, 2)
 
 
