@@ -1,12 +1,11 @@
 """How long `artune plan` takes after an edit of a rule: `python -m benchmarks.plan`.
 
-On 24,216 items from the command line, the start of the interpreter, imports and the listing of a folder of as many
-files included; and on a million items in one process, whose files are not listed. The edit moves a style from one label
+On 24,216 items from the command line, the start of the interpreter and imports included; and on a million items in one
+process. The edit moves a style from one label
 to another. Exit status 1: slower than a goal.
 """
 
 import argparse
-import csv
 import resource
 import statistics
 import subprocess
@@ -15,15 +14,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import pyarrow as pa
-
 import rules
 from benchmarks import synthetic
 from curation import collect, planning
 from curation.collect import Listing
 from curation.schemas import ITEMS
-from curation.sources import folder
 from curation.store import Home, read_tables
+from flows import terminal
 from rules.schema import RuleSet
 
 ITEMS_OF_A_CURATOR, MANY_ITEMS = 24_216, 1_000_000
@@ -40,32 +37,17 @@ def edit(rule_folder: Path) -> None:
     path.write_text(text.replace(f"- {STYLE}\n", "- Fantasy art\n", 1), encoding="utf-8")
 
 
-def list_as_files(home: Home, media: Path) -> None:
-    """Make an empty file for every item, and the items those of a folder."""
-    items = read_tables(home.items(synthetic.SOURCE), ITEMS)
-    media.mkdir()
-    with (media / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "title", "creator"])
-        names = [name.replace("/", "-") for name in items["source_id"].to_pylist()]
-        for row in zip(names, items["title"].to_pylist(), items["creator"].to_pylist(), strict=True):
-            (media / row[0]).touch()
-            writer.writerow(row)
-    versions = {entry.source_id: f"{collect.VERSION}.{entry.version}" for entry in folder.entries(str(media))}
-    columns = {
-        "source": pa.array(["folder"] * len(items)),
-        "source_id": pa.array(names),
-        "version": pa.array([versions[name] for name in names]),
-    }
-    for name, column in columns.items():
-        items = items.set_column(ITEMS.get_field_index(name), ITEMS.field(name), column)
-    home.write_table(home.items("folder") / "0.parquet", items)
+def remember(home: Home, rule_folder: Path) -> None:
+    """Leave behind what a build does: the listing, and what it was told."""
+    versions = read_tables(home.items(synthetic.SOURCE), ITEMS, collect.VERSION_KEY)
+    collect.remember(home, Listing(versions, [], (synthetic.SOURCE,)))
+    terminal.remember_build(home, [synthetic.SOURCE], str(rule_folder))
 
 
-def command_s(home: Home, media: Path, rule_folder: Path) -> float:
+def command_s(home: Home, rule_folder: Path) -> float:
     """Return the wall time of the command."""
     artune = Path(sys.executable).with_name("artune")
-    arguments = ["plan", "--home", home.root, "--source", f"folder:{media}", "--rules", rule_folder]
+    arguments = ["plan", "--home", home.root, "--rules", rule_folder]
     start_s = time.perf_counter()
     done = subprocess.run([artune, *map(str, arguments)], capture_output=True, text=True, check=False)
     spent_s = time.perf_counter() - start_s
@@ -105,9 +87,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         home, _ = synthetic.write(place / "few", few, release=True)
-        list_as_files(home, place / "media")
+        remember(home, place / "few" / "rules")
         edit(place / "few" / "rules")
-        rounds = [command_s(home, place / "media", place / "few" / "rules") for _ in range(arguments.rounds)]
+        rounds = [command_s(home, place / "few" / "rules") for _ in range(arguments.rounds)]
         spent = {few: statistics.median(rounds)}
         print(f"{few:,} items from the command line: median {spent[few]:.2f} s of {[round(x, 2) for x in rounds]}")
         print("  of that imports, each with all that it brings: ", end="")

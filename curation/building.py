@@ -106,6 +106,7 @@ def _collect(home: Home, listing: collect.Listing, each: Each) -> pa.Table:
     """Fetch what is new in a listing, and return the rows of all that it lists."""
     home.sweep()
     each(collect.collect_batch, listing.batches, "collect")
+    collect.remember(home, listing)
     return collect.current_items(home, listing)
 
 

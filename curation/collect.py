@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from curation import media_types, sources
 from curation.batches import batched
@@ -27,6 +29,7 @@ HEAD_BYTES = 512
 CHUNK_BYTES = 1 << 20
 # The file may be readable tomorrow although nothing that its version tells has changed.
 WORTH_ANOTHER_TRY: set[str | None] = {"unreadable"}
+LAST_LISTING = "last_listing.parquet"
 VERSION_KEY = ["source", "source_id", "version"]
 
 
@@ -51,10 +54,12 @@ class Listing:
     Attributes:
         versions: source, source_id and version of every entry, one row each.
         batches: the entries that are new, and those that may be readable now.
+        sources: what was listed, paths whole.
     """
 
     versions: pa.Table
     batches: list[Batch]
+    sources: tuple[str, ...] = ()
 
 
 def split_location(source: str) -> tuple[str, str]:
@@ -94,7 +99,29 @@ def list_sources(home: Home, named: Sequence[str]) -> Listing:
     columns = [pa.array(column, pa.string()) for column in zip(*versions, strict=True)] or [
         pa.array([], pa.string())
     ] * 3
-    return Listing(pa.table(columns, names=["source", "source_id", "version"]), batches)
+    return Listing(pa.table(columns, names=VERSION_KEY), batches, tuple(map(whole, named)))
+
+
+def whole(source: str) -> str:
+    """Return what a user names with its location as a whole path."""
+    name, location = split_location(source)
+    return f"{name}:{Path(location).expanduser().absolute()}" if location else name
+
+
+def remember(home: Home, listing: Listing) -> None:
+    """Keep what was listed: who changes only rules need not walk through every source again."""
+    about = {"sources": json.dumps(listing.sources)}
+    home.write_table(home.root / LAST_LISTING, listing.versions.replace_schema_metadata(about))
+
+
+def last_listing(home: Home, named: Sequence[str]) -> Listing | None:
+    """Return what the last build listed, if it listed these sources; no entry of it is new."""
+    path = home.root / LAST_LISTING
+    if not path.exists():
+        return None
+    versions = pq.ParquetFile(path).read()
+    sources = tuple(json.loads(versions.schema.metadata[b"sources"]))
+    return Listing(versions, [], sources) if sources == tuple(map(whole, named)) else None
 
 
 def _known_versions(home: Home, name: str) -> dict[tuple[str, str], set[str | None]]:

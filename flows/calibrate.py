@@ -31,7 +31,8 @@ def calibrate(
     place = home_of(home)
     last_sources, last_rules = last_build(place)
     rule_set = rules.load(rules_name or last_rules)
-    items = collect.current_items(place, collect.list_sources(place, source or last_sources))
+    listing = None if source else collect.last_listing(place, last_sources)
+    items = collect.current_items(place, listing or collect.list_sources(place, source or last_sources))
     items = items.filter(items["sha256"].is_valid())
     table = Table("Question", title=f"Model {escape(model)}")
     for column in ("Items", "Right", "Error before", "after", "Temperature"):

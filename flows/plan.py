@@ -48,7 +48,8 @@ def plan(
     place = home_of(home)
     last_sources, last_rules = last_build(place)
     rule_set = rules.load(rules_name or last_rules)
-    found = planning.plan(place, collect.list_sources(place, source or last_sources), rule_set)
+    listing = None if source else collect.last_listing(place, last_sources)
+    found = planning.plan(place, listing or collect.list_sources(place, source or last_sources), rule_set)
     if html:
         from curation import plan_page
 
@@ -57,6 +58,8 @@ def plan(
         _print_json(_facts(found))
     else:
         _show_plan(found)
+        if listing:
+            _print("The items are those that the last build found; with --source, they are listed anew.")
         if items:
             _show_items(found.changes)
         if html:

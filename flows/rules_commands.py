@@ -109,7 +109,8 @@ def coverage(
     place = home_of(home)
     last_sources, last_rules = last_build(place)
     rule_set = rules.load(rules_name or last_rules)
-    items = collect.current_items(place, collect.list_sources(place, source or last_sources))
+    listing = None if source else collect.last_listing(place, last_sources)
+    items = collect.current_items(place, listing or collect.list_sources(place, source or last_sources))
     if not len(items):
         raise ConfigurationError(
             f"{place.root} holds no item of {', '.join(source or last_sources)}: `artune build` collects them first"

@@ -60,8 +60,10 @@ def last_build(home: Home) -> tuple[list[str], str]:
 
 def remember_build(home: Home, sources: list[str], rules_name: str) -> None:
     """Keep them for the next command that names none, folders by their whole path."""
-    named = [source.partition(":") for source in sources]
-    whole = [f"{name}:{Path(location).expanduser().absolute()}" if location else name for name, _, location in named]
+    from curation.collect import whole
+
     rule_set = rules_name if rules_name in rules.names() else str(Path(rules_name).expanduser().absolute())
     with home.replacing(home.root / LAST_BUILD) as temporary:
-        temporary.write_text(json.dumps({"sources": whole, "rules": rule_set}) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps({"sources": list(map(whole, sources)), "rules": rule_set}) + "\n", encoding="utf-8"
+        )

@@ -336,6 +336,11 @@ class RuleSet(Written):
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
+    def words(self) -> Mapping[tuple[str, str], Word]:
+        """Every word of the vocabulary, by kind and name."""
+        return {(kind, name): word for kind, words in self.vocabulary.items() for name, word in words.items()}
+
+    @cached_property
     def spellings(self) -> Mapping[tuple[str, str], str]:
         """(kind, folded spelling) -> the word of the vocabulary."""
         return {

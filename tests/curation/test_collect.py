@@ -18,6 +18,7 @@ from curation.schemas import ITEMS
 from curation.sources import Entry, Facts
 from curation.store import Home, read_tables
 from rules.errors import ConfigurationError
+from tests.curation.collection import write_collection
 from tests.curation.tables import items_table, picture, recording
 from tests.pictures import as_bytes, plain
 
@@ -225,3 +226,16 @@ def test_digest_of_the_items_ignores_how_the_rows_are_kept(cuts):
 def test_digests_of_different_items_differ(one, other):
     items = [items_table([item, picture("b", "Grid", title="b")]) for item in (one, other)]
     assert content_digest(items[0]) != content_digest(items[1])
+
+
+def test_what_the_last_build_listed_is_remembered_for_just_these_sources(tmp_path):
+    home, folder = Home(tmp_path / "home"), write_collection(tmp_path / "media", range(2), range(1))
+    listing = collect.list_sources(home, [f"folder:{folder}"])
+    assert collect.last_listing(home, [f"folder:{folder}"]) is None
+    collect.remember(home, listing)
+    remembered = collect.last_listing(home, [f"folder:{folder.parent / 'x' / '..' / 'media'}"])
+    assert remembered is None
+    remembered = collect.last_listing(home, [f"folder:{folder}"])
+    assert remembered is not None
+    assert (remembered.versions.to_pylist(), remembered.batches) == (listing.versions.to_pylist(), [])
+    assert collect.last_listing(home, [f"folder:{folder}", "sample"]) is None
