@@ -21,7 +21,7 @@ def decide(folder: Path) -> None:
     """Decide release 2 in this process and print CPU seconds and peak in MB after each stage."""
     import rules
     from benchmarks import synthetic
-    from curation import evidence, links, planning, releases
+    from curation import evidence, planning, releases
     from curation.assignment import assign
     from curation.store import Home
     from curation.tables import assignment_table, pairs_table
@@ -33,7 +33,7 @@ def decide(folder: Path) -> None:
     published = releases.publish(rule_set, parent)
     memory = releases.memory_of(parent, published)
     measured = planning.measured(home, items, published, memory)
-    found = links.find(home, *measured, keep=False)
+    found = planning.links_of(home, measured, published, keep=False)
     said = evidence.gather(home, items, published)
     _tell(began)
     began = os.times()

@@ -15,7 +15,7 @@ from curation.changes import Changes, LabelChange, State
 from curation.collect import Listing, current_items
 from curation.columns import Bools, mask
 from curation.evidence import Evidence
-from curation.measure import Step
+from curation.links import Links
 from curation.memory import Memory
 from curation.rejections import UNIT
 from curation.releases import PublishedRules, Release, latest, memory_of, numbers, publish, rule_set_of
@@ -102,16 +102,20 @@ def decide(
         rolled_back_from: as in assignment.assign.
     """
     images, recordings = measurements
-    steps = measure.steps(rule_set).values()
-    found = links.find(home, *map(partial(_measured_by, home), steps, measurements), keep=keep)
+    found = links_of(home, measurements, rule_set, keep=keep)
     said = evidence.gather(home, items, rule_set)
     assignment = assign(items, images, recordings, rule_set, memory, found, said, rolled_back_from)
     return Decision(assignment, pairs_table(assignment), assignment_table(assignment, memory, number), said)
 
 
-def _measured_by(home: Home, step: Step, measurements: pa.Table) -> links.Measured:
-    whole = partial(measure.measured, home, step, measurements["sha256"], bulk=True)
-    return links.Measured(step.key, measurements["sha256"], whole)
+def links_of(home: Home, measurements: Sequence[pa.Table], rule_set: RuleSet, *, keep: bool) -> Links:
+    """Return what looks or sounds alike among measured blobs; what finds it is read only where it was not kept."""
+    steps = zip(measure.steps(rule_set).values(), measurements, strict=True)
+    sides = [
+        links.Measured(step.key, rows["sha256"], partial(measure.measured, home, step, rows["sha256"], bulk=True))
+        for step, rows in steps
+    ]
+    return links.find(home, *sides, keep=keep)
 
 
 @dataclass(frozen=True, slots=True)
