@@ -116,12 +116,16 @@ def _reject_rest(pool: Pool, kept: Kept, chosen: Chosen, pairs: Pairs, rejection
     labels = pool.rule_set.labels
     counts = np.bincount(pairs.label, minlength=len(labels))
     is_open = counts < [label.size for label in labels]
-    full = [
-        f"{label.name} has {count} pairs of at most {label.size}"
-        for label, count in zip(labels, counts.tolist(), strict=True)
+    _reject_images(pool, kept, chosen, pairs, is_open, _full(pool, counts, "clip"), rejections)
+    _reject_clips(pool, kept, chosen, pairs, is_open, _full(pool, counts, "picture"), rejections)
+
+
+def _full(pool: Pool, counts: Ints, other: str) -> list[str]:
+    """Say of each label why it takes no more: it is as large as it may be, or nothing of the other side is left."""
+    return [
+        f"{label.name} has {count} of {label.size} pairs" + (f" and no {other} left" if count < label.size else "")
+        for label, count in zip(pool.rule_set.labels, counts.tolist(), strict=True)
     ]
-    _reject_images(pool, kept, chosen, pairs, is_open, full, rejections)
-    _reject_clips(pool, kept, chosen, pairs, is_open, full, rejections)
 
 
 def _reject_images(

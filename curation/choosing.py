@@ -15,7 +15,7 @@ from curation.columns import Bools, Ints, Keys, places, places_within, shuffled
 from curation.eligible import Side, labels_of
 from curation.memory import SPLITS, Memory
 from curation.tagging import Fitting
-from rules.engine import Fit
+from rules.engine import OVERRIDE, Fit
 from rules.schema import RuleSet
 
 NONE = -1  # no label, no quota
@@ -127,7 +127,15 @@ def pool_of(images: Side, music: Side, clips: Clips, rule_set: RuleSet, memory: 
     of_images = shuffled(images.items["sha256"], rule_set.seed)
     recordings = music.items["sha256"].take(pa.array(clips.recording))
     of_clips = shuffled(recordings, rule_set.seed, clips.start_sample)
+    # What a curator's override gives a label is taken before anything new.
+    of_images[_is_forced(images.fitting)] = 0
+    of_clips[_is_forced(music.fitting)[clips.recording]] = 0
     return Pool(images, music, clips, rule_set, memory, of_images, of_clips)
+
+
+def _is_forced(fitting: Fitting) -> Bools:
+    forced = [bool(fits) and fits[0].rule == OVERRIDE for fits in fitting.fits]
+    return np.array(forced, dtype=bool)[fitting.combination]
 
 
 def _kinds(fitting: Fitting, options_of: Callable[[Sequence[Fit]], tuple[int, ...]]) -> Kinds:

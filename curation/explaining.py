@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import evidence, measure
+from curation.evidence import Evidence
 from curation.releases import Release, get, numbers
 from curation.schemas import ITEMS
 from curation.store import Home
@@ -202,10 +203,16 @@ def _explain(home: Home, rule_set: RuleSet, releases: list[Release], name: Name)
         measured=measured.to_pylist()[0] if measured else None,
         overrides=_overrides(rule_set, name, items["sha256"][0].as_py()),
         tags=facts.tags,
-        trials=tried(rule_set, facts) if tried else (),
+        trials=(*_forced(said), *(tried(rule_set, facts) if tried else ())),
         kin=_kin(known[-1], name) if known else [],
         fates=fates,
     )
+
+
+def _forced(said: Evidence) -> Iterator[Trial]:
+    """Yield the label that an override gives, before what the rules say: it wins."""
+    for override, *_ in said.overrides.doing("label"):
+        yield Trial(override.label or "", True, ((override.why, True),))
 
 
 def _overrides(rule_set: RuleSet, name: Name, sha256: str | None) -> list[Decision]:

@@ -147,7 +147,16 @@ def force(fitting: Fitting, resolved: Resolved, rule_set: RuleSet, modality: str
             features.append(features[before])
             tags.append(tags[before])
         combination[row] = made[override, before]
-    return Fitting(combination, fits, near_misses, features, tags)
+    # A combination that only forced items had is no longer any item's.
+    used, combination = np.unique(combination, return_inverse=True)
+    kept = used.tolist()
+    return Fitting(
+        combination.astype(np.int64),
+        [fits[number] for number in kept],
+        [near_misses[number] for number in kept],
+        [features[number] for number in kept],
+        [tags[number] for number in kept],
+    )
 
 
 def _sub_genres(override: Override, tags: str, rule_set: RuleSet) -> list[str]:
@@ -185,7 +194,7 @@ def _labels(fitting: Fitting, row: int) -> set[tuple[str, str | None]]:
 
 def _sentence(override: Override, why: str) -> str:
     where = f"{override.where}: " if override.where else ""
-    return f"{where}{override.item}: the {override.why} no longer matters: {why}"
+    return f'{where}{override.item}: "{override.why}" no longer matters: {why}'
 
 
 class _Finder:

@@ -162,7 +162,8 @@ def plan(home: Home, listing: Listing, rule_set: RuleSet) -> Plan:
     number = max(numbers(home), default=0) + 1
     decision = decide(home, number, items.filter(pa.array(is_ready)), measurements, published, memory, keep=False)
     ready = items.filter(pa.array(is_ready))
-    idle = evidence.idle_overrides(ready, dict(zip(UNIT, measurements, strict=True)), published, decision.evidence)
+    by_modality = dict(zip(UNIT, measurements, strict=True))
+    idle = evidence.idle_overrides(ready, by_modality, published, decision.evidence)
     waiting = [
         (batch.source, entry.source_id) for batch in listing.batches if not batch.again for entry in batch.entries
     ]
@@ -180,9 +181,28 @@ def plan(home: Home, listing: Listing, rule_set: RuleSet) -> Plan:
         lost_to_memory=_lost_to_memory(decision.assignment, labels) if parent else {},
         uncollected=len(waiting),
         unmeasured=int(np.sum(~is_ready)),
-        warnings=[*_warnings(decision.assignment, published), *idle],
+        warnings=[*_warnings(decision.assignment, published), *_left_out(ready, decision), *idle],
         sending=estimate(parent, published, found),
     )
+
+
+def _left_out(items: pa.Table, decision: Decision) -> Iterator[str]:
+    """Say which overrides give a label to what is left out all the same."""
+    forced = [(override, row) for override, row, _ in decision.evidence.overrides.doing("label")]
+    rows = items.select(["source", "source_id"]).take(pa.array([row for _, row in forced], pa.int64())).to_pylist()
+    rejections = decision.assignment.rejections
+    named = pc.is_in(rejections["source_id"], value_set=pa.array([row["source_id"] for row in rows], pa.string()))
+    whole = pc.is_in(rejections["unit"], value_set=pa.array(list(UNIT.values())))
+    refusals = {(r["source"], r["source_id"]): r for r in rejections.filter(pc.and_(named, whole)).to_pylist()}
+    for (override, _), row in zip(forced, rows, strict=True):
+        refusal = refusals.get((row["source"], row["source_id"]))
+        if refusal:
+            why = (
+                f"{refusal['reason'].replace('_', ' ')}: {refusal['detail']}"
+                if refusal["detail"]
+                else refusal["reason"]
+            )
+            yield f'{override.where}: {override.item} has its label by "{override.why}" and stays out: {why}'
 
 
 def _is_ready(items: pa.Table, measurements: Sequence[pa.Table]) -> Bools:

@@ -169,11 +169,15 @@ def _show_plan(found: "Plan") -> None:
         )
     elif changes.is_empty:
         _print(f"Nothing that release {found.parent.number} holds would change: {len(changes.after):,} pairs.")
+        if found.rule_set.digest != found.parent.manifest["rule_set"]["digest"]:
+            _print("The rules differ all the same: a build would write a release of the same pairs.")
     else:
         _print(f"Release {found.number} would have {_pairs(changes, f'release {found.parent.number}')}")
+    _show_renamed(found)
     if not changes.is_empty:
+        rows = f"{sending.rows:,} row" + "s" * (sending.rows != 1)
         _print(
-            f"A publication would send {sending.rows:,} rows, about {_size(sending.total_bytes)}: "
+            f"A publication would send {rows}, about {_size(sending.total_bytes)}: "
             f"{_size(sending.new_media_bytes)} of new pictures and clips, {_size(sending.other_bytes)} around them."
         )
     for count, what in ((found.uncollected, "collected"), (found.unmeasured, "measured with these settings")):
@@ -186,6 +190,13 @@ def _show_plan(found: "Plan") -> None:
         _print(f"\nWhat was released keeps its place. {_cost(found.lost_to_memory)}")
     for warning in found.warnings:
         _print(f"Mind: {warning}", "yellow")
+
+
+def _show_renamed(found: "Plan") -> None:
+    names = found.parent.manifest["labels"] if found.parent else ()
+    for before, now in zip(names, found.rule_set.numbering, strict=False):
+        if before != now:
+            _print(f"{before} is called {now} from now on.")
 
 
 def _cost(lost: dict[str, int]) -> str:

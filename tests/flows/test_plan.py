@@ -60,7 +60,7 @@ def test_a_plan_says_what_why_and_how_much_writes_nothing_and_ends_with_2(place:
     assert "5 → 12" in done.output
     assert "3 other labels stay as they are." in done.output
     assert "left out: class full → Faces" in done.output
-    assert "Faces has 5 pairs of at most 5" in done.output
+    assert "Faces has 5 of 5 pairs" in done.output
 
 
 def test_items_lists_every_change_with_what_was_and_what_is(place: Place) -> None:
