@@ -40,7 +40,7 @@ def edit(rule_folder: Path) -> None:
 def remember(home: Home, rule_folder: Path) -> None:
     """Leave behind what a build does: the listing, and what it was told."""
     versions = read_tables(home.items(synthetic.SOURCE), ITEMS, collect.VERSION_KEY)
-    collect.remember(home, Listing(versions, [], (synthetic.SOURCE,)))
+    collect.remember(home, rules.load(str(rule_folder)).name, Listing(versions, [], (synthetic.SOURCE,)))
     terminal.remember_build(home, [synthetic.SOURCE], str(rule_folder))
 
 

@@ -94,19 +94,21 @@ def build(
 
 
 def _build(home: Home, listing: collect.Listing, rule_set: RuleSet, each: Each, may_drop: bool) -> Release | None:
+    planning.refuse(home, rule_set)  # before hours of collecting
     items = _collect(home, listing, each)
-    if is_current(home, items, rule_set):
-        tidy(home)
-        return None
-    parent = planning.parent_of(home, rule_set)
-    return _Builder(home, publish(rule_set, parent), items, parent, each, may_drop).run()
+    release = None
+    if not is_current(home, items, rule_set):
+        parent = planning.parent_of(home, rule_set)
+        release = _Builder(home, publish(rule_set, parent), items, parent, each, may_drop).run()
+    collect.remember(home, rule_set.name, listing)
+    tidy(home)
+    return release
 
 
 def _collect(home: Home, listing: collect.Listing, each: Each) -> pa.Table:
     """Fetch what is new in a listing, and return the rows of all that it lists."""
     home.sweep()
     each(collect.collect_batch, listing.batches, "collect")
-    collect.remember(home, listing)
     return collect.current_items(home, listing)
 
 
@@ -116,6 +118,7 @@ def refresh(home: Home, listing: collect.Listing, rule_set: RuleSet) -> bool:
         for batch in listing.batches:
             collect.collect_batch(batch)
         if is_current(home, collect.current_items(home, listing), rule_set):
+            collect.remember(home, rule_set.name, listing)
             tidy(home)
             return False
     return True
@@ -142,7 +145,9 @@ def roll_back(home: Home, sources: Sequence[str], number: int, each: Each, *, ma
     with home.in_use():
         items = _collect(home, listing, each)
         builder = _Rollback(home, earlier, items, current, each, may_drop)
-        return None if builder.inputs == current.manifest["inputs"] else builder.run()
+        release = None if builder.inputs == current.manifest["inputs"] else builder.run()
+        collect.remember(home, builder.rule_set.name, listing)
+        return release
 
 
 def disk_estimate(listing: collect.Listing, rule_set: RuleSet) -> tuple[int, int]:
@@ -184,6 +189,7 @@ class _Builder:
                 return self._run()
             except ConfigurationError:
                 claim.unlink()  # nothing was released, and other inputs may mend it
+                shutil.rmtree(self.work, ignore_errors=True)
                 raise
 
     def _run(self) -> Release:
@@ -260,7 +266,7 @@ class _Builder:
         if gone > MAX_DROP_SHARE * len(held):
             raise LargeDrop(
                 f"{gone:,} of the {len(held):,} pairs of release {self.parent.number} would go, more than "
-                f"{MAX_DROP_SHARE:.0%}: look at `artune plan`, and build with --yes if that is meant"
+                f"{MAX_DROP_SHARE:.0%}: say --yes if that is meant"
             )
 
     def _write_media(self, pairs: pa.Table, memory: Memory) -> None:
@@ -373,7 +379,12 @@ class _Rollback(_Builder):
     ) -> None:
         # Labels that came later stay reserved; renamed ones have their old name again.
         names, later = earlier.manifest["labels"], current.manifest["labels"]
-        rule_set = rule_set_of(earlier).model_copy(update={"numbering": (*names, *later[len(names) :])})
+        numbering = (*names, *later[len(names) :])
+        if len(set(numbering)) < len(numbering):
+            raise ConfigurationError(
+                f"release {earlier.number} cannot come back: another label has the old name of one of its labels now"
+            )
+        rule_set = rule_set_of(earlier).model_copy(update={"numbering": numbering})
         super().__init__(home, rule_set, items, current, each, may_drop)
         self.current, self.held = current, earlier
         self.more = {"rolled_back_to": earlier.number}

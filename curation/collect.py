@@ -29,7 +29,6 @@ HEAD_BYTES = 512
 CHUNK_BYTES = 1 << 20
 # The file may be readable tomorrow although nothing that its version tells has changed.
 WORTH_ANOTHER_TRY: set[str | None] = {"unreadable"}
-LAST_LISTING = "last_listing.parquet"
 VERSION_KEY = ["source", "source_id", "version"]
 
 
@@ -108,20 +107,27 @@ def whole(source: str) -> str:
     return f"{name}:{Path(location).expanduser().absolute()}" if location else name
 
 
-def remember(home: Home, listing: Listing) -> None:
-    """Keep what was listed: who changes only rules need not walk through every source again."""
+def remember(home: Home, data_set: str, listing: Listing) -> None:
+    """Keep what a data set was last built from: who changes only rules need not walk through every source again."""
+    before = last_listing(home, data_set)
+    if before and before.sources == listing.sources and before.versions.equals(listing.versions):
+        return
     about = {"sources": json.dumps(listing.sources)}
-    home.write_table(home.root / LAST_LISTING, listing.versions.replace_schema_metadata(about))
+    home.write_table(_listing_path(home, data_set), listing.versions.replace_schema_metadata(about))
 
 
-def last_listing(home: Home, named: Sequence[str]) -> Listing | None:
-    """Return what the last build listed, if it listed these sources; no entry of it is new."""
-    path = home.root / LAST_LISTING
-    if not path.exists():
+def last_listing(home: Home, data_set: str) -> Listing | None:
+    """Return what a data set was last built from; no entry of it is new."""
+    try:
+        versions = pq.ParquetFile(_listing_path(home, data_set)).read()
+        sources = json.loads(versions.schema.metadata[b"sources"])
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError):  # it is a convenience: the sources can be listed anew
         return None
-    versions = pq.ParquetFile(path).read()
-    sources = tuple(json.loads(versions.schema.metadata[b"sources"]))
-    return Listing(versions, [], sources) if sources == tuple(map(whole, named)) else None
+    return Listing(versions, [], tuple(sources))
+
+
+def _listing_path(home: Home, data_set: str) -> Path:
+    return home.root / "listings" / f"{data_set}.parquet"
 
 
 def _known_versions(home: Home, name: str) -> dict[tuple[str, str], set[str | None]]:

@@ -201,7 +201,7 @@ def _explain(home: Home, rule_set: RuleSet, releases: list[Release], name: Name)
         name=str(name),
         item=items.to_pylist()[0],
         measured=measured.to_pylist()[0] if measured else None,
-        overrides=_overrides(rule_set, name, items["sha256"][0].as_py()),
+        overrides=_overrides(rule_set, name, said),
         tags=facts.tags,
         trials=(*_forced(said), *(tried(rule_set, facts) if tried else ())),
         kin=_kin(known[-1], name) if known else [],
@@ -215,11 +215,13 @@ def _forced(said: Evidence) -> Iterator[Trial]:
         yield Trial(override.label or "", True, ((override.why, True),))
 
 
-def _overrides(rule_set: RuleSet, name: Name, sha256: str | None) -> list[Decision]:
+def _overrides(rule_set: RuleSet, name: Name, said: Evidence) -> list[Decision]:
+    """Return what speaks of the item, or of another one with the same bytes."""
+    meant = {said.overrides.entries[number] for number in said.overrides.numbers.tolist()}
     return [
         Decision(override.action, _words(getattr(override, override.action)), override.why, override.where)
         for override in rule_set.overrides.entries
-        if override.item == str(name) or (sha256 or "").startswith(override.item.lower())
+        if override in meant or override.item == str(name)
     ]
 
 

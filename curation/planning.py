@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import changes, evidence, links, measure
+from curation import changes, evidence, links, measure, overrides
 from curation.assignment import Assignment, assign, fill_without_memory
 from curation.changes import Changes, LabelChange, State
-from curation.collect import Listing, current_items
+from curation.collect import Listing, current_items, ever_collected, last_listing
 from curation.columns import Bools, mask
 from curation.evidence import Evidence
 from curation.links import Links
@@ -60,6 +60,18 @@ def parent_of(home: Home, rule_set: RuleSet) -> Release | None:
                 "released clips stay as they are, so build another format in a work folder of its own"
             )
     return parent
+
+
+def refuse(home: Home, rule_set: RuleSet) -> None:
+    """Refuse what a rule set cannot be in this work folder, as far as that is known before anything is collected.
+
+    Raises:
+        ConfigurationError: labels or clips that the last release forbids, or overrides that cannot hold.
+    """
+    publish(rule_set, parent_of(home, rule_set))
+    listing = last_listing(home, rule_set.name)
+    if listing:
+        overrides.resolve(current_items(home, listing), ever_collected(home), rule_set)
 
 
 def wanted(home: Home, items: pa.Table, memory: Memory, modality: str) -> pa.ChunkedArray:
@@ -144,7 +156,8 @@ class Plan:
     @property
     def changes_something(self) -> bool:
         """Say whether a build may change what is published."""
-        return not self.changes.is_empty or bool(self.uncollected or self.unmeasured)
+        relabeled = self.parent is None or list(self.rule_set.numbering) != self.parent.manifest["labels"]
+        return not self.changes.is_empty or relabeled or bool(self.uncollected or self.unmeasured)
 
 
 def plan(home: Home, listing: Listing, rule_set: RuleSet) -> Plan:

@@ -9,9 +9,8 @@ import pyarrow.compute as pc
 
 from curation.changes import Changes
 from curation.columns import mask
-from curation.releases import Release
+from curation.releases import PublishedRules, Release
 from curation.shards import MAX_ROW_GROUP_BYTES, TYPICAL_IMAGE_BYTES, bucket_counts, bucket_of, row_bytes
-from rules.schema import RuleSet
 
 # The Hub stores chunks that the content cuts, 64 kB on average and between 8 and 128 kB
 # (https://huggingface.co/docs/hub/xet/deduplication). The one that holds a given byte is longer: 86 kB on average.
@@ -40,7 +39,7 @@ class Sending:
         return self.new_media_bytes + self.other_bytes
 
 
-def estimate(parent: Release | None, rule_set: RuleSet, changes: Changes) -> Sending:
+def estimate(parent: Release | None, rule_set: PublishedRules, changes: Changes) -> Sending:
     """Estimate a publication: what the parent holds is on the Hub, whatever row it moves to."""
     sizes = {name: row["size_bytes"] for name, row in parent.manifest["files"].items()} if parent else {}
     before, after, items = changes.before, changes.after, changes.items
@@ -66,6 +65,8 @@ def estimate(parent: Release | None, rule_set: RuleSet, changes: Changes) -> Sen
     if len(touched) and len(before):
         # Without media a row is small, and a file of them is written anew with any of its rows.
         other_bytes += (_sum(sizes, "metadata/") + _sum(sizes, "references/")) * len(after) // len(before)
+    if parent and list(rule_set.numbering) != parent.manifest["labels"]:
+        other_bytes += EDGE_BYTES * len(sizes)  # the names of labels stand at the end of every file
     media_bytes = new_pictures * picture_bytes + new_clips * clip_bytes
     return Sending(len(sent), media_bytes, min(other_bytes, len(after) * (picture_bytes + clip_bytes) - media_bytes))
 

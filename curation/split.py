@@ -26,7 +26,7 @@ Sizes are counted in thousandths, in whole numbers: floating point would break t
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -281,8 +281,3 @@ def _with_total(sizes: Integers) -> Integers:
     """Put the totals before the sizes of several sub-genres; the only sub-genre is the total."""
     parts = [sizes.sum(axis=1, keepdims=True), sizes] if sizes.shape[1] > 1 else [sizes]
     return _UNIT * np.concatenate(parts, axis=1).astype(np.int64)
-
-
-def winning_split(splits: Mapping[str, int], order: Sequence[str]) -> str:
-    """Return the split that a group of several splits gets: the last in the order train, validation, test."""
-    return max(splits, key=order.index)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from flows import settings
-from flows.terminal import HomeOption, RulesOption, SourceOption, console, home_of, last_build
+from flows.terminal import HomeOption, RulesOption, SourceOption, console, home_of, last_build, listing_of
 
 app = typer.Typer()
 
@@ -31,8 +31,7 @@ def calibrate(
     place = home_of(home)
     last_sources, last_rules = last_build(place)
     rule_set = rules.load(rules_name or last_rules)
-    listing = None if source else collect.last_listing(place, last_sources)
-    items = collect.current_items(place, listing or collect.list_sources(place, source or last_sources))
+    items = collect.current_items(place, listing_of(place, rule_set.name, source))
     items = items.filter(items["sha256"].is_valid())
     table = Table("Question", title=f"Model {escape(model)}")
     for column in ("Items", "Right", "Error before", "after", "Temperature"):

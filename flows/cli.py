@@ -14,6 +14,7 @@ from flows.terminal import (
     console,
     home_of,
     last_build,
+    listing_of,
     remember_build,
 )
 from rules.errors import ConfigurationError
@@ -90,6 +91,7 @@ def _build(home: "Home", sources: list[str], rules_name: str, yes: bool) -> int 
 @app.command()
 def rollback(
     number: Annotated[int, typer.Argument(metavar="N", help="An earlier release.")],
+    source: SourceOption = None,
     home: HomeOption = None,
     yes: YesOption = False,
 ) -> None:
@@ -104,11 +106,13 @@ def rollback(
     from flows.progress import bars, in_threads
 
     place, workers = home_of(home), settings.from_environment().workers
+    data_set = releases.get(place, number).manifest["rule_set"]["name"]
+    sources = list(listing_of(place, data_set, source).sources)
 
     def run(may_drop: bool) -> "Release | None":
         with bars(Console(stderr=True)) as shown:
             each = in_threads(shown, workers)
-            return building.roll_back(place, last_build(place)[0], number, each, may_drop=may_drop)
+            return building.roll_back(place, sources, number, each, may_drop=may_drop)
 
     try:
         release = run(yes)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.terminal import HomeOption, RulesOption, SourceOption, console, home_of, last_build
+from flows.terminal import HomeOption, RulesOption, SourceOption, console, home_of, last_build, listing_of
+from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # what these import takes longer than the command itself
     from rich.table import Table
@@ -43,23 +44,23 @@ def plan(
     Exit code 0 if nothing would change, 2 if something would.
     """
     import rules
-    from curation import collect, planning
+    from curation import planning
 
     place = home_of(home)
-    last_sources, last_rules = last_build(place)
-    rule_set = rules.load(rules_name or last_rules)
-    listing = None if source else collect.last_listing(place, last_sources)
-    found = planning.plan(place, listing or collect.list_sources(place, source or last_sources), rule_set)
+    rule_set = rules.load(rules_name or last_build(place)[1])
+    found = planning.plan(place, listing_of(place, rule_set.name, source), rule_set)
     if html:
         from curation import plan_page
 
+        if html.is_dir() or not html.absolute().parent.is_dir():
+            raise ConfigurationError(f"--html {html}: expected a file in a folder that exists")
         plan_page.write(html, found, place)
     if as_json:
         _print_json(_facts(found))
     else:
         _show_plan(found)
-        if listing:
-            _print("The items are those that the last build found; with --source, they are listed anew.")
+        if not source:
+            _print("The items are those of the last build; with --source, what is new or gone there is seen too.")
         if items:
             _show_items(found.changes)
         if html:

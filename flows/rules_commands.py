@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from flows.terminal import HomeOption, RulesOption, SourceOption, console, home_of, last_build
+from flows.terminal import HomeOption, RulesOption, SourceOption, console, home_of, last_build, listing_of
 from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # what these import takes longer than the command itself
@@ -33,8 +33,11 @@ def check(
 ) -> None:
     """Find all mistakes of a rule set at once, each with its file and line. Exit code 2 if there is one."""
     import rules
+    from curation import planning
 
-    rule_set = rules.load(name or last_build(home_of(home))[1])
+    place = home_of(home)
+    rule_set = rules.load(last_build(place)[1] if name is None else name)
+    planning.refuse(place, rule_set)
     console.print(_labels_table(rule_set))
     sizes = sum(label.size for label in rule_set.labels)
     words = ", ".join(_number(len(of_kind), kind) for kind, of_kind in rule_set.vocabulary.items())
@@ -109,8 +112,7 @@ def coverage(
     place = home_of(home)
     last_sources, last_rules = last_build(place)
     rule_set = rules.load(rules_name or last_rules)
-    listing = None if source else collect.last_listing(place, last_sources)
-    items = collect.current_items(place, listing or collect.list_sources(place, source or last_sources))
+    items = collect.current_items(place, listing_of(place, rule_set.name, source))
     if not len(items):
         raise ConfigurationError(
             f"{place.root} holds no item of {', '.join(source or last_sources)}: `artune build` collects them first"

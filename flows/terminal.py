@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +10,9 @@ from rich.console import Console
 import rules
 from curation.store import Home
 from flows import settings
+
+if TYPE_CHECKING:
+    from curation.collect import Listing
 
 DEFAULT_SOURCE, DEFAULT_RULES = "sample", "museart18"
 LAST_BUILD = "last_build.json"  # a convenience of the command; no release depends on it
@@ -54,8 +57,19 @@ def last_build(home: Home) -> tuple[list[str], str]:
     path = home.root / LAST_BUILD
     if not path.exists():
         return [DEFAULT_SOURCE], DEFAULT_RULES
-    last = json.loads(path.read_text(encoding="utf-8"))
-    return last["sources"], last["rules"]
+    try:
+        last = json.loads(path.read_text(encoding="utf-8"))
+        return last["sources"], last["rules"]
+    except (ValueError, KeyError, TypeError):  # it is a convenience, and written again by the next build
+        return [DEFAULT_SOURCE], DEFAULT_RULES
+
+
+def listing_of(home: Home, data_set: str, source: list[str] | None) -> "Listing":
+    """List the sources that were named; without any, return what the data set was last built from."""
+    from curation import collect
+
+    found = None if source else collect.last_listing(home, data_set)
+    return found or collect.list_sources(home, source or last_build(home)[0])
 
 
 def remember_build(home: Home, sources: list[str], rules_name: str) -> None:

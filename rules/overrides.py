@@ -150,7 +150,7 @@ def _texts(entry: Node, mistakes: list[Mistake]) -> Iterator[tuple[str, str]]:
         elif key == "tags":
             yield key, "tags"
         elif node.text() is None and node.value is not None:
-            mistakes.append(node.mistake(f"{key}: {node.value}", "a text (in quotes if it looks like a number)"))
+            mistakes.append(node.mistake(f"{key}: {node.plain()}", "a text (in quotes if it looks like a number)"))
         else:
             text = node.text() or ""
             if not text.isprintable():
@@ -164,7 +164,7 @@ def _yaml_tags(tags: Node, mistakes: list[Mistake]) -> Iterator[tuple[str, str]]
     for kind, node in tags.entries().items():
         for word in node.elements() or [node]:
             if word.text() is None:
-                mistakes.append(word.mistake(f"{kind}: {word.value}", "a word or a list of words"))
+                mistakes.append(word.mistake(f"{kind}: {word.plain()}", "a word or a list of words"))
             else:
                 yield kind, word.text() or ""
 

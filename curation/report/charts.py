@@ -10,7 +10,6 @@ from curation.report.figures import LabelFigures
 GOALS_FIT_FROM = 1 / 8
 MAX_TICKS = 5
 
-RECORD_RADIUS = 150.0
 OUTER_GROOVE, INNER_GROOVE = 141.0, 62.0
 
 

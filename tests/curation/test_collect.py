@@ -228,14 +228,20 @@ def test_digests_of_different_items_differ(one, other):
     assert content_digest(items[0]) != content_digest(items[1])
 
 
-def test_what_the_last_build_listed_is_remembered_for_just_these_sources(tmp_path):
+def test_what_a_data_set_was_last_built_from_is_remembered(tmp_path):
     home, folder = Home(tmp_path / "home"), write_collection(tmp_path / "media", range(2), range(1))
     listing = collect.list_sources(home, [f"folder:{folder}"])
-    assert collect.last_listing(home, [f"folder:{folder}"]) is None
-    collect.remember(home, listing)
-    remembered = collect.last_listing(home, [f"folder:{folder.parent / 'x' / '..' / 'media'}"])
-    assert remembered is None
-    remembered = collect.last_listing(home, [f"folder:{folder}"])
+    assert collect.last_listing(home, "tiny") is None
+    collect.remember(home, "tiny", listing)
+    remembered = collect.last_listing(home, "tiny")
     assert remembered is not None
     assert (remembered.versions.to_pylist(), remembered.batches) == (listing.versions.to_pylist(), [])
-    assert collect.last_listing(home, [f"folder:{folder}", "sample"]) is None
+    assert remembered.sources == (f"folder:{folder}",)
+    assert collect.last_listing(home, "other") is None
+
+
+def test_a_damaged_memory_of_the_listing_counts_as_none(tmp_path):
+    path = tmp_path / "listings" / "tiny.parquet"
+    path.parent.mkdir()
+    path.write_bytes(b"no table")
+    assert collect.last_listing(Home(tmp_path), "tiny") is None

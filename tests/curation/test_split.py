@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.memory import SPLITS
-from curation.split import Groups, split_label, spread, winning_split
+from curation.split import Groups, split_label, spread
 
 SHARES = np.array([0.8, 0.1, 0.1])
 
@@ -145,11 +144,3 @@ def test_nothing_to_split():
 def test_side_without_another_is_cut_by_the_shares():
     images, _ = split_label(groups([[1]] * 10), groups([]), SHARES)
     assert np.bincount(images).tolist() == [8, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("found", "winner"),
-    [(["train", "test"], "test"), (["validation", "train"], "validation"), (["test", "validation"], "test")],
-)
-def test_held_out_split_wins(found, winner):
-    assert winning_split(dict.fromkeys(found, 1), SPLITS) == winner
