@@ -19,7 +19,7 @@ from curation.batches import Each, batched
 from curation.card import write_card
 from curation.cutting import CutBatch, Released, cut_batch, cut_batches
 from curation.memory import Memory
-from curation.planning import Decision
+from curation.planning import MAX_DROP_SHARE, Decision
 from curation.releases import (
     PublishedRules,
     Release,
@@ -44,7 +44,6 @@ from rules.schema import RuleSet
 VERSION = 1  # raise it when the same inputs give another release
 # Each decides bytes of a release: media, tables, the balance, the card or the report.
 TOOLS = ["datasets", "duckdb", "huggingface-hub", "jinja2", "librosa", "numpy", "pillow", "pyarrow", "pydub", "scipy"]
-MAX_DROP_SHARE = 0.1  # of the parent's rows that a release may lose unasked
 SPARE_DISK_BYTES = 200_000_000  # tables, report and card, above what the media take
 
 logger = logging.getLogger(__name__)

@@ -82,7 +82,7 @@ def eligible(
     """
     rows, items, own, blobs = _usable(modality, items, measured, memory, rejections)
     said = said.of(rows)
-    rows, items, own, blobs, said, overruled = _not_overruled(modality, rows, items, own, blobs, said, rejections)
+    rows, items, own, blobs, said, overruled = _not_overruled(rows, items, own, blobs, said)
     universe = _universe(modality, items, measured, blobs, links, memory, overruled)
     released = np.zeros(blobs.count, dtype=bool)
     released[blobs.earlier[memory.is_released(modality)]] = True
@@ -94,6 +94,7 @@ def eligible(
     rank = _rank(items, own, universe, released, grouped.leaks)
     found = _duplicates(universe, copies, grouped.leaks, rank)
     _reject_duplicates(modality, found, rows, rejections)
+    _reject_overruled(modality, overruled, blobs, found, rows, rejections)
 
     fitting = evidence.fitting(items, rule_set, modality, own, said)
     stays = found.kept_by < 0
@@ -162,23 +163,27 @@ class _Overruled:
         items: sha256 and work of each.
         blobs: int64, shape (n,): the number of the blob of each.
         same_as: int64, shape (n,): that of the item that stays in its place, -1 where none does.
+        rows: int64, shape (n,): the places of these among all items.
+        details: why, in words.
     """
 
     items: pa.Table
     blobs: Ints
     same_as: Ints
+    rows: Ints
+    details: pa.Array
 
 
 def _not_overruled(
-    modality: str, rows: Ints, items: pa.Table, own: pa.Table, blobs: _Blobs, said: Evidence, rejections: Rejections
+    rows: Ints, items: pa.Table, own: pa.Table, blobs: _Blobs, said: Evidence
 ) -> tuple[Ints, pa.Table, pa.Table, _Blobs, Evidence, _Overruled]:
     """Return what no override leaves out, and what one does: that is no copy of anything, but its group holds."""
     out, details, kept = said.overrides.rejected()
-    rejections.add(UNIT[modality], "overridden", rows[out], detail=details, kept=np.where(kept < 0, -1, rows[kept]))
     creators, titles = (items[name].take(pa.array(out)) for name in ("creator", "title"))
     sha256s = flat(items["sha256"])
     left_out = pa.table({"sha256": sha256s.take(pa.array(out)), "work": works.works_of(creators, titles)})
-    overruled = _Overruled(left_out, blobs.items[out], np.where(kept < 0, -1, blobs.items[kept]))
+    same_as = np.where(kept < 0, -1, blobs.items[kept])
+    overruled = _Overruled(left_out, blobs.items[out], same_as, rows[out], details)
     if not len(out):
         return rows, items, own, blobs, said, overruled
     stays = np.ones(len(rows), dtype=bool)
@@ -359,6 +364,16 @@ def _duplicates(universe: _Universe, copies: Duplicates, leaks: Bools, rank: Int
 def _reject_duplicates(modality: str, found: Duplicates, rows: Ints, rejections: Rejections) -> None:
     twins = np.flatnonzero(found.kept_by >= 0)
     rejections.add(UNIT[modality], found.reason[twins], rows[twins], kept=rows[found.kept_by[twins]])
+
+
+def _reject_overruled(
+    modality: str, overruled: _Overruled, blobs: _Blobs, found: Duplicates, rows: Ints, rejections: Rejections
+) -> None:
+    """Name what stays in the end: what an override names may have given way to another copy."""
+    named = np.append(first_rows(blobs.items, blobs.count), -1)[overruled.same_as]
+    leader = np.append(found.kept_by, -1)[named]
+    stays = np.append(rows, -1)[np.where(leader < 0, named, leader)]
+    rejections.add(UNIT[modality], "overridden", overruled.rows, detail=overruled.details, kept=stays)
 
 
 def _reject_leaks(

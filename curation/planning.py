@@ -27,6 +27,7 @@ from rules.errors import ConfigurationError
 from rules.schema import RuleSet
 
 CLIP_FORMAT = {"sample_rate_hz", "channels", "clip_s"}
+MAX_DROP_SHARE = 0.1  # of the parent's pairs that a release may lose unasked
 NOT_COLLECTED, NOT_MEASURED = "not collected yet", "not measured yet"  # where a rejection has its reason
 
 
@@ -194,9 +195,17 @@ def plan(home: Home, listing: Listing, rule_set: RuleSet) -> Plan:
         lost_to_memory=_lost_to_memory(decision.assignment, labels) if parent else {},
         uncollected=len(waiting),
         unmeasured=int(np.sum(~is_ready)),
-        warnings=[*_warnings(decision.assignment, published), *_left_out(ready, decision), *idle],
+        warnings=[*_forewarned(found), *_warnings(decision.assignment, published), *_left_out(ready, decision), *idle],
         sending=estimate(parent, published, found),
     )
+
+
+def _forewarned(found: Changes) -> Iterator[str]:
+    """Say what a build would refuse or ask first."""
+    if not len(found.after):
+        yield "a build refuses to write a release without a pair"
+    elif found.pairs.ended > MAX_DROP_SHARE * len(found.before):
+        yield f"a build asks first, for more than {MAX_DROP_SHARE:.0%} of the pairs would end (--yes answers)"
 
 
 def _left_out(items: pa.Table, decision: Decision) -> Iterator[str]:

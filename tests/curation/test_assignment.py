@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from curation.assignment import Assignment
 from curation.memory import NO_MEMORY
 from curation.tables import pairs_table
+from rules.overrides import Override, Overrides
 from tests.curation import laws
 from tests.curation.editions import made_of
 from tests.curation.tables import (
@@ -152,3 +153,14 @@ def test_nearly_fitting_and_ambiguous_items_are_listed():
 def test_empty_collection_has_no_pairs():
     assert laws.pairs_of(assigned([])) == []
     assert isinstance(assigned([]).rejections, pa.Table)
+
+
+def test_a_duplicate_by_override_names_what_stays_in_the_end():
+    """p0 is called a copy of p1, which gives way to the larger p2 that looks like it."""
+    items = [picture("p0"), picture("p1", look=(1, 0)), picture("p2", look=(1, 1), side_px=120), recording("r", "Song")]
+    override = Override(item="folder:p0", duplicate_of="folder:p1", reason="the same print", date="2026-03-01")
+    rules = tiny_rules().model_copy(update={"overrides": Overrides(entries=(override,))})
+    rejected = {row["source_id"]: row for row in made_of(items, items, rules, NO_MEMORY).rejections.to_pylist()}
+    assert (rejected["p1"]["reason"], rejected["p1"]["kept_source_id"]) == ("near_duplicate", "p2")
+    assert (rejected["p0"]["reason"], rejected["p0"]["kept_source_id"]) == ("overridden", "p2")
+    assert rejected["p0"]["detail"] == "override of 2026-03-01: the same print"
