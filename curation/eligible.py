@@ -89,6 +89,8 @@ def eligible(
     released = released[blobs.items]
     nobody = np.zeros(len(rows), dtype=bool)
     copies = _copies_of_released(universe, _rank(items, own, universe, released, nobody), released)
+    # What an earlier release held has a split for life: it ties its copies to that, and is no mere copy itself.
+    copies.kept_by[mask(universe.earlier["split"].is_valid())[: universe.count]] = -1
     universe = universe.without(copies.kept_by >= 0)
     grouped = _groups(universe)
     rank = _rank(items, own, universe, released, grouped.leaks)

@@ -16,6 +16,7 @@ from curation.store import Home
 from curation.tables import assignment_table, pairs_table
 from tests.curation import laws
 from tests.curation.tables import (
+    ROOMY,
     Item,
     images_table,
     items_table,
@@ -109,10 +110,14 @@ def editions_with_links(draw: st.DrawFn) -> tuple[list[tuple[list[Item], list[tu
     """Draw collections from which items come and go, and links of which there are more each time."""
     universe = [*draw(pictures()), *draw(recordings())]
     lots, edges = random.Random(draw(st.integers(0, 2**32))), set()
-    blobs = sorted({item.sha256 for item in universe if item.modality and not item.damage})
+    sides = [
+        sorted({item.sha256 for item in universe if item.modality == side and not item.damage})
+        for side in ("image", "music")
+    ]
     found = []
     for _ in range(draw(st.integers(2, 4))):
-        edges |= {tuple(sorted(lots.sample(blobs, 2))) for _ in range(len(blobs) // 6)}  # none among fewer than 6
+        for blobs in sides:
+            edges |= {tuple(sorted(lots.sample(blobs, 2))) for _ in range(len(blobs) // 6)}  # none among fewer than 6
         found.append(([item for item in universe if lots.random() < 0.8], sorted(edges)))
     return found, universe
 
@@ -144,3 +149,21 @@ def test_nothing_is_published_below_the_split_of_what_it_is_linked_to(drawn):
             if sha256 in published and other in before:
                 assert SPLITS.index(published[sha256]) >= SPLITS.index(before[other])
         memory = Memory(assignment_table(assignment, memory, number), pairs_table(assignment))
+
+
+def test_what_was_tested_once_and_comes_back_still_bars_its_copy_from_training():
+    """A picture leaves the test split for a release; when it is listed again, a link to a training picture is found."""
+    items = [picture(f"p{n}", "Portrait") for n in range(12)]
+    items += [recording(f"r{n}", "Song", "Popular") for n in range(12)]
+    measured = images_table(items), recordings_table(items)
+    memory, rules, edges = NO_MEMORY, tiny_rules(ROOMY), []
+    for number in (1, 2, 3):
+        listed = items_table([item for item in items if number != 2 or item.sha256 not in edges[:1]])
+        found = Links(rows_of(measured[0], [tuple(edges)] if number == 3 else []), rows_of(measured[1], []))
+        assignment = assign(listed, *measured, rules, memory, found, said_of(listed, rules))
+        splits = {pair["image_sha256"]: pair["split"] for pair in laws.pairs_of(assignment)}
+        edges = edges or [next(sha for sha in splits if splits[sha] == split) for split in ("test", "train")]
+        memory = Memory(assignment_table(assignment, memory, number), pairs_table(assignment))
+    reasons = {row["sha256"]: row["reason"] for row in assignment.rejections.to_pylist()}
+    assert reasons[edges[1]] == "leak"
+    assert splits.get(edges[0], "test") == "test"
