@@ -20,6 +20,29 @@ REASONS: dict[str, tuple[str, str]] = {
     "duplicate_id": ("collect", "another item has the same source and id"),
     "invalid_metadata": ("collect", "the metadata of the file cannot be read"),
     "unknown_type": ("collect", "the content is neither a picture nor a recording that artune reads"),
+    "address_refused": (
+        "fetch",
+        "the address is not http or https, holds credentials, or leads into a private network",
+    ),
+    "robots_disallowed": ("fetch", "robots.txt of the site does not allow it"),
+    "opted_out": ("fetch", "the site says that it must not be used: noai, noimageai, noindex or a TDM reservation"),
+    "login_required": ("fetch", "the site asks for a login, an age check or a payment"),
+    "forbidden": ("fetch", "the site refuses it"),
+    "gone": ("fetch", "the site has it no more"),
+    "not_available": ("fetch", "the site does not give it here: private, blocked in this country, protected, or live"),
+    "not_media": ("fetch", "the site sent a page instead of a picture or a recording"),
+    "too_many_redirects": ("fetch", "the site leads from one address to the next"),
+    "duration": ("fetch", "the source says that it is shorter or longer than what artune collects"),
+    "damaged_member": ("fetch", "the member of the archive is damaged, encrypted, or far larger than it says"),
+    "unsafe_name": ("fetch", "the name of the archive's member leads out of the archive"),
+    "changed_site": ("fetch", "the site's answer is not of the form that artune knows"),
+    "rate_limited": ("fetch", "the site asked to be left alone for a while; `artune retry` asks again"),
+    "server_error": ("fetch", "the server failed; `artune retry` asks again"),
+    "timed_out": ("fetch", "the server was too slow; `artune retry` asks again"),
+    "unreachable": ("fetch", "the server could not be reached; `artune retry` asks again"),
+    "incomplete": ("fetch", "the body was cut off; `artune retry` goes on where it ended"),
+    "host_paused": ("fetch", "the host failed too often, so it is left alone for a while; `artune retry` asks again"),
+    "removed": ("removal", "its removal was asked for"),
     "undecodable_image": ("measure", "the picture is damaged or not what its first bytes say"),
     "too_many_pixels": ("measure", "decoding the picture would need more memory than the limit"),
     "too_small": ("measure", "the shorter side has too few pixels"),
@@ -46,6 +69,9 @@ REASONS: dict[str, tuple[str, str]] = {
     "no_partner": ("pair", "no free item of the other side is left in its label and split"),
     "no_clip_kept": ("pair", "none of the recording's clips is kept; each says why"),
 }
+
+# Reasons of this moment, not of the item: it is parked, and `artune retry` takes it up again.
+PARKED = frozenset({"rate_limited", "server_error", "timed_out", "unreachable", "incomplete", "host_paused"})
 
 MAX_DETAIL_CHARS = 500
 

@@ -4,6 +4,25 @@ import pyarrow as pa
 
 TAG = pa.struct([("kind", pa.string()), ("value", pa.string())])
 
+# found/<source>/<list>.parquet: one file for each list of a web source, one row for each item that ever stood in it.
+FOUND = pa.schema(
+    [
+        ("source_id", pa.string()),
+        ("address", pa.string()),  # of the media
+        ("state", pa.string()),  # changes when the media at the address changed
+        ("url", pa.string()),  # of the page that a person opens
+        ("title", pa.string()),
+        ("creator", pa.string()),
+        ("year", pa.int32()),
+        ("license", pa.string()),
+        ("attribution", pa.string()),
+        ("tags", pa.list_(TAG)),  # of the item, and then those of the list
+        ("about", pa.string()),  # JSON with sorted keys: provenance beside the facts
+        ("reason", pa.string()),  # why it cannot be fetched
+        ("detail", pa.string()),
+    ]
+)
+
 # items/<source>/<batch>.parquet: what was found, fetched or refused. `version` tells one state of a listed item from
 # the next; it is no part of a release.
 ITEMS = pa.schema(
