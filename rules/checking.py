@@ -26,12 +26,43 @@ def contradictions(root: Node) -> Iterator[Mistake]:
             yield from _foreign(clause, ONLY_IMAGES, "pictures")
 
 
+def lists(root: Node) -> Iterator[Mistake]:
+    """Yield lists of sources that are there twice, and those whose music the label that they are to fill has not."""
+    music = {name: label["music"] for label in root["labels"].elements() if (name := label["name"].text())}
+    for entries in root["collect"].entries().values():
+        yield from _twice(entries.elements())
+        for entry in entries.elements():
+            if (name := entry["label"].text()) in music:
+                yield from _other_music(entry, name, music[name])
+
+
 def conditions(*parts: Node) -> Iterator[Node]:
     """Yield conditions, or lists of clauses, and every clause within."""
     for part in parts:
         if part.entries():
             yield part
         yield from conditions(*part.elements(), *(part[group] for group in GROUPS if group in part.entries()))
+
+
+def _twice(entries: list[Node]) -> Iterator[Mistake]:
+    """Yield the lists that a source is asked for already."""
+    first: dict[tuple[str, str], Node] = {}
+    for one in (one for entry in entries for one in entry["lists"].elements()):
+        for kind, text in one.entries().items():
+            if (written := text.text()) is None:
+                continue
+            if (earlier := first.setdefault((kind, fold(written)), text)) is not text:
+                expected = f"each list once: it stands on line {earlier.line} already"
+                yield text.mistake(f"{kind}: {written}", expected)
+
+
+def _other_music(entry: Node, label: str, music: Node) -> Iterator[Mistake]:
+    wanted = {"sub_genre": set(music["sub_genres"].entries()), "music_feature": _texts(music["features"])}
+    for kind, words in wanted.items():
+        said = _texts(entry["tags"][kind]) or {entry["tags"][kind].text() or ""} - {""}
+        if said and said.isdisjoint(words):
+            expected = f"a {kind} of the label {label}: {', '.join(sorted(words))}"
+            yield entry["tags"][kind].mistake(", ".join(sorted(said)), expected)
 
 
 def _names(labels: list[Node], retired: list[Node]) -> Iterator[Mistake]:

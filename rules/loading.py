@@ -1,6 +1,6 @@
 """A folder of YAML and CSV files -> a RuleSet, or every mistake in it at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 import rules
 from rules import artists, overrides
-from rules.checking import conditions, contradictions
+from rules.checking import conditions, contradictions, lists
 from rules.errors import ConfigurationError
 from rules.reading import Mistake, Node, read
 from rules.schema import KINDS, RuleSet, Written
@@ -18,9 +18,16 @@ from rules.spelling import closest, fold
 
 # file -> its top-level keys
 _SETTINGS, _LABELS, _VOCABULARY, _MODELS = "settings.yaml", "labels.yaml", "vocabulary.yaml", "models.yaml"
-_HOME_OF = {"labels": _LABELS, "retired_labels": _LABELS, "vocabulary": _VOCABULARY, "models": _MODELS}
-_OPTIONAL = (_MODELS, artists.FILE, *overrides.FILES)
-_EVIDENCE = (_VOCABULARY, artists.FILE, _MODELS)  # what a rule set may take from another one
+_COLLECT = "collect.yaml"
+_HOME_OF = {
+    "labels": _LABELS,
+    "retired_labels": _LABELS,
+    "vocabulary": _VOCABULARY,
+    "models": _MODELS,
+    "collect": _COLLECT,
+}
+_OPTIONAL = (_MODELS, _COLLECT, artists.FILE, *overrides.FILES)
+_EVIDENCE = (_VOCABULARY, artists.FILE, _MODELS, _COLLECT)  # what a rule set may take from another one
 
 # pydantic's words for what a curator may not know by that name
 _PLAINER = {
@@ -48,6 +55,11 @@ def load_folder(folder: Path) -> RuleSet:
     if spellings:  # without a vocabulary, every word would seem wrong
         _settle_words(root, spellings, mistakes)
     mistakes += contradictions(root)
+    if _place(folder, _COLLECT, root.entries(), []) == folder / _COLLECT:
+        _settle_labels(root, mistakes)
+        mistakes += lists(root)
+    else:
+        _forget_labels(root)
     tables = _read_tables(root, folder, spellings, mistakes)
     try:
         written = {key: node.plain() for key, node in root.entries().items()}
@@ -157,6 +169,7 @@ def _read_tables(
 def _settle_words(root: Node, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:
     """Replace each word of the rules by its name in the vocabulary; note the words that it does not have."""
     _settle_tags(root, spellings, mistakes)
+    _settle_lists(root, spellings, mistakes)
     for label in root["labels"].elements():
         for clause in conditions(label["image"], label["look_first"], label["music"]):
             for kind in KINDS:
@@ -175,6 +188,39 @@ def _settle_tags(root: Node, spellings: dict[tuple[str, str], str], mistakes: li
             _settle(tag, kind, spellings, mistakes)
     for kind, known in (entry for answer in answers for entry in answer["known_by"].entries().items()):
         _settle_list(known, kind, spellings, mistakes)
+
+
+def _settle_lists(root: Node, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:
+    """Do so with what is true of the lists of sources: a word or several of a kind."""
+    for entry in _entries(root):
+        for kind, words in entry["tags"].entries().items():
+            _settle(words, kind, spellings, mistakes)
+            _settle_list(words, kind, spellings, mistakes)
+
+
+def _settle_labels(root: Node, mistakes: list[Mistake]) -> None:
+    """Replace each label of the lists of sources by its name; note those that the rule set does not have."""
+    names = {fold(name): name for label in root["labels"].elements() if (name := label["name"].text()) is not None}
+    for entry in _entries(root):
+        label = entry["label"]
+        if (written := label.text()) is None:
+            continue
+        label.value = names.get(fold(written), written)
+        if label.value not in names.values():
+            hint = _did_you_mean(closest(written, names.values()))
+            mistakes.append(label.mistake(written, f"a label of {_LABELS}{hint}"))
+
+
+def _forget_labels(root: Node) -> None:
+    """Take the labels out of lists that were written for another rule set: here their tags say what they may fill."""
+    for entry in _entries(root):
+        entry.entries().pop("label", None)
+
+
+def _entries(root: Node) -> Iterator[Node]:
+    """Yield the entries of collect.yaml."""
+    for entries in root["collect"].entries().values():
+        yield from entries.elements()
 
 
 def _settle(node: Node, kind: str, spellings: dict[tuple[str, str], str], mistakes: list[Mistake]) -> None:

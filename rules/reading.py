@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-MAX_BYTES = 1_000_000  # the largest rule set so far has 60 kB
+MAX_BYTES = 1_000_000  # the largest file so far has 100 kB
 MAX_DEPTH = 20  # deeper than any rule that a person can still read
 MAX_SHOWN_CHARS = 80
 

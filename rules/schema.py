@@ -7,12 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from rules.artists import Artists
+from rules.collecting import Query, queries
+from rules.errors import ConfigurationError
 from rules.models import Models
 from rules.overrides import Overrides
-from rules.spelling import fold
+from rules.spelling import closest, fold
 
 Kind = Literal["style", "genre", "century", "nationality", "continent", "sub_genre", "music_feature"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -23,6 +25,7 @@ ONLY_IMAGES = ("width_px", "height_px")
 ONLY_MUSIC = ("sub_genre", "music_feature", "duration_s", "loudness_lufs")
 
 MAX_NAME_CHARS = 100
+MAX_LIST_CHARS = 300  # what a source is asked: a search of a dozen words, a path, an id
 SHARE_TOLERANCE = 1e-9  # 0.8 + 0.1 + 0.1 is not exactly 1 in binary
 
 
@@ -37,6 +40,11 @@ Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Words = Annotated[tuple[Name, ...], Field(min_length=1)]
+OneOrMore = Annotated[
+    Words,
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
 SourceName = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MAX_NAME_CHARS)]
 
 
@@ -284,6 +292,40 @@ class Word(_Model):
         return self
 
 
+def _single(lists: Mapping[str, str]) -> Mapping[str, str]:
+    if len(lists) != 1:
+        raise ValueError("one list after each dash, as `search: text` or another kind that the source has")
+    return lists
+
+
+ListKind = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MAX_NAME_CHARS)]
+ListText = Annotated[str, Field(strict=True, max_length=MAX_LIST_CHARS), AfterValidator(_tidy)]
+ListOfSource = Annotated[
+    Mapping[ListKind, ListText],
+    Field(json_schema_extra={"minProperties": 1, "maxProperties": 1}),
+    AfterValidator(_single),
+]
+
+
+class Lists(_Model):
+    """Lists of one source, and what is true of everything in them."""
+
+    label: Annotated[
+        Name | None, Field(description="the label that they are to fill; without it, those that ask for the tags")
+    ] = None
+    tags: Annotated[
+        Mapping[Kind, OneOrMore], Field(description="what is true of everything in the lists, as kind: word or [words]")
+    ] = {}
+    lists: Annotated[
+        tuple[ListOfSource, ...], Field(min_length=1, description="each as kind: text, in the words of the source")
+    ]
+
+    @cached_property
+    def said(self) -> tuple[tuple[str, str], ...]:
+        """The tags as (kind, word)."""
+        return tuple((kind, word) for kind, words in self.tags.items() for word in words)
+
+
 class Written(_Model):
     """What stands in the YAML files of a rule set."""
 
@@ -295,7 +337,10 @@ class Written(_Model):
     splits: Splits = Splits()
     evidence_of: Annotated[
         str | None,
-        Field(strict=True, description="rule set of artune whose vocabulary, artists and models serve this one too"),
+        Field(
+            strict=True,
+            description="rule set of artune whose words, artists, models and lists to collect serve this one too",
+        ),
     ] = None
     labels: Annotated[tuple[Label, ...], Field(min_length=1, description="the classes")]
     retired_labels: Annotated[
@@ -306,6 +351,10 @@ class Written(_Model):
     ] = 0.5
     vocabulary: Annotated[Mapping[Kind, Mapping[Name, Word]], Field(description="every word, by kind")]
     models: Annotated[Models, Field(description="which models are asked what")] = Models()
+    # Left out of a release and of the digest: what to look for says nothing of what was found.
+    collect: Annotated[
+        Mapping[SourceName, tuple[Lists, ...]], Field(exclude=True, description="which lists each source is asked for")
+    ] = {}
 
 
 class RuleSet(Written):
@@ -334,6 +383,26 @@ class RuleSet(Written):
         written = self.model_dump(mode="json", include=set(RuleSet.model_fields))  # not what a release adds to it
         content = json.dumps(written, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
+
+    def queries(self, source: str, label: str | None = None) -> tuple[Query, ...]:
+        """Return the lists that a source is asked for, in the order of collect.yaml.
+
+        Args:
+            label: only those that may fill it: a list of which nothing is known may hold anything.
+
+        Raises:
+            ConfigurationError: there is no such label.
+        """
+        if label is not None and label not in self.label_names:
+            alike = closest(label, self.label_names)
+            hint = f"did you mean {' or '.join(alike)}?" if alike else f"there are {', '.join(self.label_names)}"
+            raise ConfigurationError(f"rule set {self.name} has no label {label!r}; {hint}")
+        asked = self._queries.get(source, ())
+        return tuple(query for query in asked if label is None or label in query.labels or not query.labels)
+
+    @cached_property
+    def _queries(self) -> Mapping[str, tuple[Query, ...]]:
+        return queries(self)
 
     @cached_property
     def words(self) -> Mapping[tuple[str, str], Word]:
