@@ -29,6 +29,7 @@ def file_sha256(path: Path) -> str:
 
 
 MARKER = ".artune-home"
+TOMBSTONES = "tombstones"
 
 
 class Home:
@@ -45,10 +46,15 @@ class Home:
             marker.write_text("A work folder of artune. What is in it is never collected.\n")
 
     def blob(self, sha256: str) -> Path:
-        return self.root / "blobs" / "sha256" / sha256[:2] / sha256[2:4] / sha256
+        return self.root / f"blobs/sha256/{sha256[:2]}/{sha256[2:4]}/{sha256}"  # joined once: every item asks for it
 
     def items(self, source: str) -> Path:
         return self.root / "items" / source
+
+    def is_removed(self, sha256: str) -> bool:
+        """Say whether somebody asked that what has these bytes is removed."""
+        folder = self.root / f"{TOMBSTONES}/{sha256}"
+        return folder.is_dir() and any(folder.glob("*.json"))  # it is asked for every blob, and there are few
 
     def derived(self, step: str, key: str) -> Path:
         return self.root / "derived" / f"{step}-{key[:16]}"
@@ -59,7 +65,7 @@ class Home:
     @contextmanager
     def replacing(self, path: Path) -> Iterator[Path]:
         """Give a temporary path; what was written there is renamed to `path` when the block ends without an error."""
-        temporary = self._temporary()
+        temporary = self.temporary()
         try:
             yield temporary
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,20 +73,21 @@ class Home:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _temporary(self) -> Path:
+    def temporary(self) -> Path:
         """Return a path that nobody else uses and whose name tells which process does."""
         folder = self.root / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
         return folder / _unique_name()
 
     def put_blob(self, chunks: Iterable[bytes], max_bytes: int) -> tuple[str, int]:
         """Write bytes into the blobs and return their sha256 and size.
 
         Raises:
-            ItemError: "empty_file" or "too_many_bytes".
+            ItemError: "empty_file", "too_many_bytes" or "removed".
         """
         sha, size_bytes = hashlib.sha256(), 0
-        temporary = self._temporary()
+        temporary = self.temporary()
         try:
             with temporary.open("wb") as out:
                 for chunk in chunks:
@@ -91,13 +98,29 @@ class Home:
                     out.write(chunk)
             if not size_bytes:
                 raise ItemError("empty_file")
-            path = self.blob(sha.hexdigest())
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                temporary.replace(path)
-        finally:
+            self.adopt_blob(temporary, sha.hexdigest())
+        except BaseException:
             temporary.unlink(missing_ok=True)
+            raise
         return sha.hexdigest(), size_bytes
+
+    def adopt_blob(self, file: Path, sha256: str) -> None:
+        """Move a file of this folder, whose sha256 this is, into the blobs, or remove it if they have it.
+
+        Raises:
+            ItemError: "removed".
+        """
+        path, is_removed = self.blob(sha256), self.is_removed(sha256)
+        if is_removed or path.exists():
+            file.unlink()
+            if is_removed:
+                raise ItemError("removed")
+            return
+        try:
+            file.replace(path)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(path)
 
     def write_table(self, path: Path, table: pa.Table) -> None:
         """Write a table so that the same rows give the same bytes."""
@@ -129,7 +152,9 @@ class Home:
         self.mark()
         with self.locked(self.root / MARKER, shared=True) as is_free:
             if not is_free:
-                raise ConfigurationError(f"{self.root}: `artune gc` is removing files right now; wait for its end")
+                raise ConfigurationError(
+                    f"{self.root}: `artune gc` or `artune remove --purge` is removing files right now; wait for its end"
+                )
             yield
 
     def sweep(self) -> None:
