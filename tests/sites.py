@@ -193,18 +193,25 @@ class Haste:
 
 
 class Names(AbstractResolver):
-    """Resolves every name to the next of these addresses; the last holds from then on. Without any no name exists."""
+    """Resolves every name to the next of these answers; the last holds from then on. Without any no name exists.
 
-    def __init__(self, *addresses: str) -> None:
-        self._addresses = list(addresses)
+    Args:
+        answers: an address each, or several with a space between two.
+    """
+
+    def __init__(self, *answers: str) -> None:
+        self._answers = list(answers)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        if not self._addresses:
+        if not self._answers:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        address = self._addresses.pop(0) if len(self._addresses) > 1 else self._addresses[0]
-        return [{"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}]
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [
+            {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
+            for address in answer.split()
+        ]
 
     async def close(self) -> None:
         pass
@@ -234,17 +241,19 @@ def busy(retry_after: str = "", status: int = 429) -> Answer:
     return status, ({"Retry-After": retry_after} if retry_after else {}), b"busy"
 
 
-def ranged(body: bytes, etag: str = '"1"', cut_at: Callable[[Asked], int | None] = lambda asked: None) -> Handler:
+def ranged(body: bytes, validator: str = '"1"', cut_at: Callable[[Asked], int | None] = lambda asked: None) -> Handler:
     """Give a file in parts to whoever asks for them by Range and If-Range.
 
     Args:
+        validator: its ETag, or when it was last modified.
         cut_at: after so many bytes of an answer's body the connection breaks, unless it is None.
     """
 
     def handle(asked: Asked) -> Answer | bytes | None:
         span = re.fullmatch(r"bytes=(\d+)-", asked.headers.get("range", ""))
-        start = int(span[1]) if span and asked.headers.get("if-range", etag) == etag else 0
-        headers = {"ETag": etag, "Accept-Ranges": "bytes"}
+        start = int(span[1]) if span and asked.headers.get("if-range", validator) == validator else 0
+        name = "ETag" if validator.endswith('"') else "Last-Modified"
+        headers = {name: validator, "Accept-Ranges": "bytes"}
         if start >= len(body):
             return 416, headers | {"Content-Range": f"bytes */{len(body)}"}, b""
         if start:

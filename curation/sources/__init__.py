@@ -9,13 +9,15 @@ import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from curation.errors import ItemError
 from curation.store import Home
-from curation.web import Web
 from rules.collecting import Query
 from rules.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from curation.web import Web
 
 UNKNOWN_LICENSE = "unknown"
 
@@ -116,15 +118,18 @@ class Tools:
     """
 
     home: Home
-    web: Web
+    web: "Web"
     location: str = ""
 
 
 class WebSource(Protocol):
     """What a module of this folder offers that lists a site.
 
-    A module may have `fetched(items, tools)` too, where plain http is not enough: it yields the index of an item and
-    what became of it, in any order, as soon as it is known: Iterator[tuple[int, Fetched | ItemError]].
+    A module may have more:
+        fetched(items, tools): where plain http is not enough. It yields the index of an item and what became of it, in
+            any order, as soon as it is known: Iterator[tuple[int, Fetched | ItemError]].
+        BATCH_ITEMS: how many items a batch has, where the usual number would take too long.
+        LISTS_ADD_UP = True: only all lists together tell what an item is, so a limit leaves none early.
     """
 
     HOMEPAGE: str
@@ -177,3 +182,20 @@ def get(name: str) -> Source:
     if name not in names():
         raise ConfigurationError(f"no source is called {name!r}; there are {', '.join(names())}")
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+
+
+def is_web(module: Source | WebSource) -> bool:
+    """Say whether a source lists a site."""
+    return hasattr(module, "found")
+
+
+def get_web(name: str) -> WebSource:
+    """Import a web source by its name.
+
+    Raises:
+        ConfigurationError: there is none of that name, or it lists this machine.
+    """
+    module = get(name)
+    if not is_web(module):
+        raise ConfigurationError(f"{name} lists this machine: `artune build --source {name}` collects it")
+    return cast(WebSource, module)

@@ -64,14 +64,12 @@ class Limits:
 
     Attributes:
         connect_s: for a connection.
-        headers_s: from a request to the end of the answer's headers.
-        silence_s: between two pieces of a body.
+        silence_s: until an answer's headers are complete, then between two pieces of its body.
         total_s: for an answer as a whole.
         grace_s: a body is given this long before `min_bytes_per_s` counts; that is its mean since it began.
     """
 
     connect_s: float = 20
-    headers_s: float = 60
     silence_s: float = 30
     total_s: float = 2 * 60 * 60
     grace_s: float = 30

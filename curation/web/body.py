@@ -1,8 +1,6 @@
 """Where the bytes of one download go: into memory while they are few, then to disk, where a later attempt goes on."""
 
 import asyncio
-import contextlib
-import email.utils
 import fcntl
 import hashlib
 import os
@@ -16,10 +14,12 @@ from multidict import CIMultiDictProxy
 
 from curation.media_types import HEAD_BYTES
 from curation.store import Home
+from curation.web.dates import date
 
 HELD_BYTES = 1 << 20  # in memory; what is lost by a kill
 STRONG_TAG = re.compile(r'"[\x21\x23-\x7e]*"')  # RFC 9110, 8.8.3
 HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", re.ASCII)
+NOTE = re.compile(rf"({STRONG_TAG.pattern}|{HTTP_DATE.pattern})\n(\d{{1,18}}|)", re.ASCII)  # validator, total_bytes
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 # RFC 9110, 8.8.2.2: a second; RFC 7232 said a minute, and servers are older than that.
 SETTLED = timedelta(minutes=1)
@@ -47,6 +47,7 @@ class Body:
         self._held = bytearray()
         self._sha = hashlib.sha256()
         self._headers: CIMultiDictProxy[str] | None = None
+        self._validator = ""  # of what an earlier attempt left
         self.size_bytes = 0
         self.total_bytes: int | None = None
         self.head = b""
@@ -57,11 +58,13 @@ class Body:
             return {}
         assert self._file is not None
         size_bytes = os.fstat(self._file.fileno()).st_size
-        validator = Path(self._note).read_text(errors="replace")
-        if not size_bytes or not (STRONG_TAG.fullmatch(validator) or HTTP_DATE.fullmatch(validator)):
+        note = NOTE.fullmatch(Path(self._note).read_text(errors="replace"))
+        if not size_bytes or not note:
             self.discard()
             return {}
-        return {"Range": f"bytes={size_bytes}-", "If-Range": validator}
+        self._validator = note[1]
+        self.total_bytes = int(note[2]) if note[2] else None
+        return {"Range": f"bytes={size_bytes}-", "If-Range": self._validator}
 
     async def begin(self, response: aiohttp.ClientResponse) -> bool:
         """Take an answer's headers; False if it is no part that fits to what is there."""
@@ -72,10 +75,13 @@ class Body:
             self.total_bytes = response.content_length
             return True
         span = RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if self._file is None or span is None or not _is_same(Path(self._note).read_text(), response.headers):
+        if self._file is None or span is None or not _is_same(self._validator, response.headers):
             return False
         self.size_bytes = os.fstat(self._file.fileno()).st_size
-        self.total_bytes = None if span[3] == "*" else int(span[3])
+        if span[3] != "*":
+            if self.total_bytes not in (None, int(span[3])):
+                return False
+            self.total_bytes = int(span[3])
         if int(span[1]) != self.size_bytes:
             return False
         self._sha = await asyncio.to_thread(self._read_again)
@@ -121,7 +127,7 @@ class Body:
         assert self._file is not None
         self._file.truncate(0)  # first: a note must never stand beside the bytes of another state
         with self._home.replacing(Path(self._note)) as temporary:
-            temporary.write_text(validator)
+            temporary.write_text(f"{validator}\n{'' if self.total_bytes is None else self.total_bytes}")
         return True
 
     def _lock(self) -> bool:
@@ -181,7 +187,9 @@ class Body:
 
 def _is_same(validator: str, headers: CIMultiDictProxy[str]) -> bool:
     """Tell whether an answer is of the state that its bytes were kept of; a server may ignore If-Range."""
-    return "ETag" not in headers or not STRONG_TAG.fullmatch(validator) or headers["ETag"] == validator
+    if STRONG_TAG.fullmatch(validator):
+        return headers.get("ETag") == validator
+    return headers.get("Last-Modified", validator) == validator
 
 
 def _validator(headers: CIMultiDictProxy[str]) -> str:
@@ -192,8 +200,6 @@ def _validator(headers: CIMultiDictProxy[str]) -> str:
     if STRONG_TAG.fullmatch(tag):
         return tag
     modified = headers.get("Last-Modified", "")
-    with contextlib.suppress(ValueError, TypeError):
-        date = email.utils.parsedate_to_datetime(headers.get("Date", ""))
-        if HTTP_DATE.fullmatch(modified) and date - email.utils.parsedate_to_datetime(modified) >= SETTLED:
-            return modified
-    return ""
+    then, now = date(modified), date(headers.get("Date", ""))
+    is_settled = HTTP_DATE.fullmatch(modified) and then and now and now - then >= SETTLED
+    return modified if is_settled else ""

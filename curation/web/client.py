@@ -1,8 +1,6 @@
 """The part of `Web` that lives on the event loop: one answer at a time, by all the rules."""
 
 import asyncio
-import contextlib
-import email.utils
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,9 +16,10 @@ from curation.errors import ItemError
 from curation.sources import Fetched
 from curation.store import Home
 from curation.web import Download, Surroundings, guard
+from curation.web.dates import date, retry_after_s
 from curation.web.download import download
 from curation.web.hosts import AT_ONCE, Host, Hosts, Trouble, quiet_s
-from curation.web.manners import Manners
+from curation.web.manners import Manners, refuse_opt_outs
 from curation.web.reading import page
 
 T = TypeVar("T")
@@ -137,7 +136,7 @@ class Client:
         """
         url = guard.checked(address, self._allowed_hosts)
         try:
-            await self._resolver.resolve(url.host or "", url.port or 0, socket.AF_UNSPEC)
+            await self._resolver.resolve(url.raw_host or "", url.port or 0, socket.AF_UNSPEC)
         except OSError as error:
             raise ItemError("unreachable", f"{url.host}: no address is known") from error
         await self._manners.permit(url)
@@ -178,12 +177,18 @@ class Client:
 
     @asynccontextmanager
     async def answer(
-        self, address: str, headers: dict[str, str] | None = None, *, is_mannered: bool = True
+        self,
+        address: str,
+        headers: dict[str, str] | None = None,
+        *,
+        is_mannered: bool = True,
+        is_kept: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Give the answer of an address, after its redirects; its status is one of success, or 304, or 416.
 
         Args:
             is_mannered: robots.txt and opt-outs are looked at; only they themselves are asked for without.
+            is_kept: the body is to stay, so each answer on the way to it may opt out of that.
 
         Raises:
             ItemError: there is none, and will be none.
@@ -196,6 +201,8 @@ class Client:
                 await self._manners.permit(url)
             host = self.hosts.of(url)
             async with host.slots, host.turn(), self._slots, self._exchange(url, headers, host) as response:
+                if is_kept:
+                    refuse_opt_outs(response.headers)
                 if response.status not in REDIRECTS:
                     yield response
                     return
@@ -210,7 +217,7 @@ class Client:
         limits = self.surroundings.limits
         try:
             try:
-                async with asyncio.timeout(limits.connect_s + limits.headers_s) as deadline:
+                async with asyncio.timeout(limits.connect_s + limits.silence_s) as deadline:
                     async with self._session.get(url, headers=headers, allow_redirects=False) as response:
                         deadline.reschedule(asyncio.get_running_loop().time() + limits.total_s)
                         _judge(response)
@@ -251,23 +258,12 @@ def _judge(response: aiohttp.ClientResponse) -> None:
         return
     if status >= 500 or status in TROUBLES:
         reason = TROUBLES.get(status, "server_error")
-        raise Trouble(reason, f"HTTP {status}", quiet_s(status, _retry_after_s(response)))
+        now = date(response.headers.get("Date", "")) or datetime.now(UTC)
+        asked_s = retry_after_s(response.headers.get("Retry-After", ""), now)
+        raise Trouble(reason, f"HTTP {status}", quiet_s(status, asked_s))
     if status >= 400:
         raise ItemError(REFUSALS.get(status, "forbidden"), f"HTTP {status}")
     raise ItemError("changed_site", f"HTTP {status}")
-
-
-def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
-    """Return for how long Retry-After asks, counted from the server's own clock."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdecimal():
-        return float(text[:9])
-    with contextlib.suppress(ValueError, TypeError):
-        until = email.utils.parsedate_to_datetime(text)
-        date = response.headers.get("Date")
-        now = email.utils.parsedate_to_datetime(date) if date else datetime.now(UTC)
-        return max(0.0, (until - now).total_seconds())
-    return None
 
 
 def _redirected(response: aiohttp.ClientResponse) -> URL:

@@ -16,8 +16,7 @@ from curation.store import Home
 from curation.web import Download, Surroundings
 from curation.web.body import HTTP_DATE, Body
 from curation.web.hosts import Trouble
-from curation.web.manners import refuse_opt_outs
-from curation.web.reading import pieces
+from curation.web.reading import coding, pieces
 
 if TYPE_CHECKING:
     from curation.web.client import Client
@@ -48,8 +47,7 @@ async def _attempt(client: "Client", request: Download, home: Home, body: Body) 
     if request.page:
         headers |= _referer(request.page)
     try:
-        async with client.answer(request.address, headers) as response:
-            refuse_opt_outs(response.headers)
+        async with client.answer(request.address, headers, is_kept=True) as response:
             if response.status == 304 and request.known and not rest:
                 return request.known
             if response.status != 200 and not rest:
@@ -67,9 +65,8 @@ async def _attempt(client: "Client", request: Download, home: Home, body: Body) 
 async def _store(
     response: aiohttp.ClientResponse, request: Download, body: Body, surroundings: Surroundings
 ) -> Fetched:
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in ("identity", "none", ""):
-        raise ItemError("not_media", f"it is packed as {encoding}, which was not asked for")
+    if packed := coding(response):
+        raise ItemError("not_media", f"it is packed as {packed}, which was not asked for")
     if response.status == 416 or not await body.begin(response):
         body.discard()
         raise Trouble("incomplete", "the server does not go on where it ended")

@@ -24,7 +24,8 @@ NOT_PUBLIC_4 = [
 PUBLIC_6 = ipaddress.IPv6Network("2000::/3")
 NOT_PUBLIC_6 = [ipaddress.IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
 
-HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?")
+LABEL = r"[A-Za-z0-9_-]{1,63}"
+HOST = re.compile(rf"(?=.{{1,253}}\.?$){LABEL}(?:\.{LABEL})*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9]+)?")
 # What some resolvers read as an IPv4 address: 127.1, 2130706433, 0x7f.1, 0177.0.0.1
 NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE | re.ASCII)
 
@@ -70,7 +71,7 @@ def checked(address: str | URL, allowed_hosts: frozenset[str]) -> URL:
 
 
 class PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only.
+    """Resolves names to public addresses only; the others, of a sinkhole or of a second network card, are left out.
 
     The client connects to just what this returns, so that a name cannot be public while it is checked and private when
     it is used.
@@ -83,12 +84,17 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        results = await self._inner.resolve(host, port, family)
-        if not is_allowed(host, port, self._allowed_hosts):
-            for result in results:
-                if not is_public(result["host"]):
-                    raise ItemError("address_refused", f"{host} leads to {result['host']}, which is no public address")
-        return results
+        try:
+            results = await self._inner.resolve(host, port, family)
+        except UnicodeError:  # what `getaddrinfo` says of some names instead of that it does not know them
+            raise ItemError("address_refused", f"{host} is no name of a host") from None
+        if is_allowed(host, port, self._allowed_hosts):
+            return results
+        public = [result for result in results if is_public(result["host"])]
+        if results and not public:
+            first = min(result["host"] for result in results)  # not in the order of this answer
+            raise ItemError("address_refused", f"{host} leads to {first}, which is no public address")
+        return public
 
     async def close(self) -> None:
         await self._inner.close()

@@ -87,7 +87,11 @@ class Host:
         """
         while True:
             if self._trial is not None:
-                await self._trial.wait()
+                try:
+                    # Bounded: who holds the trial may itself be among those who wait for its end.
+                    await asyncio.wait_for(self._trial.wait(), LONGEST_WAIT_S)
+                except TimeoutError as error:
+                    raise ItemError("host_paused", self._why) from error
             elif (left_s := self._until - self._clock()) > 0:
                 if self._is_open or left_s > LONGEST_WAIT_S:
                     raise ItemError("host_paused", self._why)

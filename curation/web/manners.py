@@ -1,6 +1,7 @@
 """What a site allows: robots.txt (RFC 9309), and its reservation of rights (W3C TDMRep, X-Robots-Tag)."""
 
 import asyncio
+import codecs
 import json
 import re
 from collections.abc import Callable
@@ -26,7 +27,7 @@ LONGEST_DELAY_S = 60 * 60.0
 # https://developers.google.com/search/docs/crawling-indexing/robots-meta-tag; noai and noimageai are DeviantArt's.
 OPT_OUTS = {"noai", "noimageai", "noindex", "none"}
 VALUED = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
-CRAWLER = re.compile(r"[a-z0-9_*.-]*[a-z_*][a-z0-9_*.-]*")
+CRAWLER = re.compile(r"([a-z0-9_*.-]*[a-z_*][a-z0-9_*.-]*)(?:/[a-z0-9.]*)?")  # with its version
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,12 @@ class Manners:
 
         async def attempt() -> str:
             async with self._client.answer(str(url), is_mannered=False) as response:
-                text = await page(response, self._client.surroundings, MAX_ROBOTS_BYTES, is_cut=True)
-                return text.decode("utf-8-sig", errors="replace")
+                try:
+                    text = await page(response, self._client.surroundings, MAX_ROBOTS_BYTES, is_cut=True)
+                except ItemError as error:  # what cannot be read may forbid everything
+                    raise ItemError("unreachable", error.detail) from error
+                is_wide = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+                return text.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")
 
         try:
             return await self._client.tried(attempt)
@@ -123,7 +128,8 @@ def reservations(text: str) -> Protego:
 
 
 def _reserves(value: object) -> bool:
-    return str(value).strip() == "1"
+    """Tell whether one of the values that stand there, with parameters or without, is 1."""
+    return any(part.partition(";")[0].strip() == "1" for part in str(value).split(","))
 
 
 def refuse_opt_outs(headers: CIMultiDictProxy[str]) -> None:
@@ -136,9 +142,9 @@ def refuse_opt_outs(headers: CIMultiDictProxy[str]) -> None:
         raise ItemError("opted_out", "tdm-reservation: 1")
     for value in headers.getall("X-Robots-Tag", ()):
         crawler = "*"  # for whom the rest of the line is meant
-        for part in value.lower().split(","):
+        for part in re.split("[,;]", value.lower()):
             name, colon, rest = (text.strip() for text in part.partition(":"))
-            if colon and name not in VALUED and CRAWLER.fullmatch(name):
-                crawler, name = name, rest
+            if colon and name not in VALUED and (named := CRAWLER.fullmatch(name)):
+                crawler, name = named[1], rest
             if name in OPT_OUTS and crawler in ("*", PRODUCT):
                 raise ItemError("opted_out", f"X-Robots-Tag: {name}")

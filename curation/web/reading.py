@@ -9,6 +9,14 @@ from curation.errors import ItemError
 from curation.web import Surroundings
 from curation.web.hosts import Trouble
 
+NO_CODINGS = {"", "identity", "none", "utf-8"}  # the last two are mistakes that leave the bytes as they are
+
+
+def coding(response: aiohttp.ClientResponse) -> str:
+    """Return how a body is packed, "" if it is not."""
+    names = ",".join(response.headers.getall("Content-Encoding", ())).lower().split(",")
+    return ", ".join(name for name in map(str.strip, names) if name not in NO_CODINGS)
+
 
 async def pieces(response: aiohttp.ClientResponse, surroundings: Surroundings) -> AsyncIterator[bytes]:
     """Yield a body as it comes.
@@ -38,10 +46,10 @@ async def page(
         ItemError: "too_many_bytes" or "changed_site".
         Trouble: it comes too slowly.
     """
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding in ("gzip", "x-gzip", "deflate") else None
-    if unpack is None and encoding != "identity":
-        raise ItemError("changed_site", f"the page is packed as {encoding}")
+    packed = coding(response)
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed in ("gzip", "x-gzip", "deflate") else None
+    if unpack is None and packed:
+        raise ItemError("changed_site", f"the page is packed as {packed}")
     text, size_bytes = bytearray(), 0
     async for piece in pieces(response, surroundings):
         size_bytes += len(piece)  # of what is packed too: it may unpack to nothing, without end

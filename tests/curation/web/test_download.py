@@ -80,7 +80,9 @@ def test_a_429_with_retry_after_as_a_date_is_waited_for_by_the_servers_own_clock
     assert 35 < sum(haste.slept) < 42
 
 
-@pytest.mark.parametrize("retry_after", ["3600", "Wed, 01 Jan 2098 00:00:00 GMT", "9" * 400])
+@pytest.mark.parametrize(
+    "retry_after", ["3600", "Wed, 01 Jan 2098 00:00:00 GMT", "9" * 400, "Mon, 01 Jan 9999 00:00:00 -2359"]
+)
 def test_a_long_retry_after_parks_the_item_at_once_and_pauses_the_host(site, web, home, haste, retry_after):
     site.routes[WANTED] = busy(retry_after)
     site.routes["/b.jpg"] = JPEG
@@ -90,7 +92,19 @@ def test_a_long_retry_after_parks_the_item_at_once_and_pauses_the_host(site, web
     assert [asked.path for asked in site.media_requests] == [WANTED]
 
 
-@pytest.mark.parametrize("retry_after", ["", "soon", "-5", "1.5", "Wed, 99 Jan", "²"])
+@pytest.mark.parametrize(
+    "retry_after",
+    [
+        "",
+        "soon",
+        "-5",
+        "1.5",
+        "Wed, 99 Jan",
+        "²",
+        "Mon, 01 Jan 2025 00:00:00 +99999999999999999999",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    ],
+)
 def test_a_429_that_does_not_say_how_long_is_waited_for(site, web, home, haste, retry_after):
     def wait(asked):
         send(asked, 429, {"Retry-After": retry_after.encode().decode("latin-1")}, b"")
@@ -182,7 +196,24 @@ def test_a_server_that_falls_silent_is_given_up(site, home, begins):
         break_off(asked)
 
     site.routes[WANTED] = fall_silent
-    web = site.web(limits=Limits(connect_s=0.05, headers_s=0.05, silence_s=0.1))
+    web = site.web(limits=Limits(connect_s=0.05, silence_s=0.1))
+    try:
+        assert_refused(home, fetch(web, site, home), "timed_out")
+    finally:
+        is_over.set()
+
+
+def test_headers_that_drip_are_given_up(site, home):
+    is_over = threading.Event()
+
+    def drip_headers(asked):
+        asked.handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not is_over.wait(0.02):  # more often than a silence takes
+            asked.handler.wfile.write(b"X-More: x\r\n")
+        break_off(asked)
+
+    site.routes[WANTED] = drip_headers
+    web = site.web(limits=Limits(connect_s=0.05, silence_s=0.1))
     try:
         assert_refused(home, fetch(web, site, home), "timed_out")
     finally:
@@ -259,6 +290,18 @@ def test_a_packed_body_that_nobody_asked_for_is_refused_unread(site, web, home):
     site.routes[WANTED] = gzip_bomb(1 << 24)
     assert_refused(home, fetch(web, site, home), "not_media")
     assert {asked.headers["accept-encoding"] for asked in site.requests} == {"identity"}
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "aes128gcm", "gzip, identity", "utf-8, gzip", "x" * 2000])
+def test_no_coding_that_nobody_asked_for_is_taken(site, web, home, coding):
+    site.routes[WANTED] = 200, {"Content-Encoding": coding}, JPEG
+    assert_refused(home, fetch(web, site, home), "not_media")
+
+
+@pytest.mark.parametrize("label", ["utf-8", "UTF-8", "none", "", "identity", "identity, utf-8"])
+def test_a_label_that_is_no_coding_at_all_changes_nothing(site, web, home, label):
+    site.routes[WANTED] = 200, {"Content-Encoding": label}, JPEG
+    assert_fetched(home, fetch(web, site, home), JPEG)
 
 
 def test_a_file_that_says_that_it_is_too_large_is_not_read(site, web, home, monkeypatch):
@@ -456,7 +499,7 @@ def test_nothing_to_fetch_asks_nothing(site, web, home):
 
 
 def test_a_mistake_of_ours_ends_the_run(site, web, home, monkeypatch):
-    monkeypatch.setattr(downloading, "refuse_opt_outs", lambda headers: 1 / 0)
+    monkeypatch.setattr(downloading.media_types, "modality", lambda head: 1 / 0)
     site.routes[WANTED] = JPEG
     with pytest.raises(ZeroDivisionError):
         fetch(web, site, home)

@@ -1,6 +1,8 @@
+import asyncio
 import ipaddress
 
 import pytest
+from aiohttp.resolver import ThreadedResolver
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +83,8 @@ def test_no_odd_form_of_an_address_passes(address):
         ),
         *("http://user@example.org/", "http://user:secret@example.org/", "http://:secret@example.org/"),
         *("http://example.org:99999/", "http://exa mple.org/", "http://a\r\nHost:b/"),
+        *("http://a..b/", "http://.example.org/", "http://./", "http://example.org../", "http://127.0.0.1../"),
+        *(f"http://{'a' * 64}.org/", f"http://{'ü' * 60}.org/", f"http://{'a.' * 150}org/"),
     ],
 )
 def test_what_is_no_plain_web_address_is_refused_without_showing_a_password(address):
@@ -93,6 +97,13 @@ def test_what_is_no_plain_web_address_is_refused_without_showing_a_password(addr
 @pytest.mark.parametrize("address", ["http://example.org/a.jpg", "HTTPS://Example.org:8443/a b.jpg?x=1#part"])
 def test_a_web_address_passes(address):
     assert guard.checked(address, NOBODY).host == "example.org"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://example.org./", f"http://{'a' * 63}.org/", "http://xn--mnchen-3ya.de/", "http://a_b.c-d.org/"]
+)
+def test_an_odd_but_lawful_name_passes(address):
+    assert guard.checked(address, NOBODY)
 
 
 @given(st.text() | st.builds("{}://{}/{}".format, st.sampled_from(["http", "https"]), st.text(), st.text()))
@@ -124,6 +135,50 @@ def test_a_name_that_is_public_when_checked_and_private_when_used_is_refused(sit
     with pytest.raises(ItemError, match="127.0.0.1, which is no public address"):
         web.permit(f"http://rebinding.test:{site.port}/a.jpg")
     assert site.requests == []
+
+
+def resolved(answer):
+    resolver = guard.PublicResolver(Names(answer), NOBODY)
+    return [result["host"] for result in asyncio.run(resolver.resolve("example.org", 80))]
+
+
+def test_of_a_mixed_answer_only_the_public_addresses_are_used():
+    assert resolved("0.0.0.0 8.8.8.8 fd12::1 127.0.0.1 1.1.1.1") == ["8.8.8.8", "1.1.1.1"]
+
+
+@pytest.mark.parametrize("answer", ["0.0.0.0", "::", "127.0.0.1 0.0.0.0", "0.0.0.0 127.0.0.1"])
+def test_a_name_without_one_public_address_is_refused_in_the_same_words_whatever_the_order(answer):
+    first = min(answer.split())
+    with pytest.raises(ItemError, match=f"address_refused: example.org leads to {first}, which is no public address"):
+        resolved(answer)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_what_the_system_cannot_even_look_up_is_refused(host):
+    async def resolve():
+        await guard.PublicResolver(ThreadedResolver(), NOBODY).resolve(host, 80)
+
+    with pytest.raises(ItemError, match="address_refused"):
+        asyncio.run(resolve())
+
+
+def test_a_host_that_is_no_name_harms_no_other_file(site, home):
+    site.routes["/a.jpg"] = redirect("http://a..b/x.jpg")
+    site.routes["/b.jpg"] = b"\xff\xd8\xff\xe0" + bytes(100)
+    addresses = (f"{site.url}/a.jpg", "http://a..b/", f"http://{'a' * 64}.org/", f"{site.url}/b.jpg")
+    results = dict(site.web().download_all([Download(address) for address in addresses], home))
+    assert [results[index].reason for index in range(3)] == ["address_refused"] * 3
+    assert results[3].size_bytes == 104
+
+
+def test_the_name_that_is_looked_up_is_the_name_that_is_connected_to(site):
+    names = Names("127.0.0.1")
+    looked_up = []
+    resolve = names.resolve
+    names.resolve = lambda host, *rest: looked_up.append(host) or resolve(host, *rest)
+    with pytest.raises(ItemError, match="address_refused"):
+        site.web(resolver=names).permit("http://faß.test/")  # IDNA 2008; the codec of Python would look up fass.test
+    assert looked_up == ["xn--fa-hia.test"]
 
 
 def test_a_redirect_to_a_name_that_leads_to_loopback_is_refused(site, home):

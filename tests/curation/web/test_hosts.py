@@ -108,6 +108,34 @@ def test_a_trial_that_fails_doubles_the_pause_and_sends_away_all_who_wait(haste)
     asyncio.run(scene())
 
 
+def test_whoever_waits_for_a_trial_without_end_is_sent_away(haste, monkeypatch):
+    monkeypatch.setattr("curation.web.hosts.LONGEST_WAIT_S", 0.05)
+
+    async def scene():
+        host = surrounded(haste).get("a.test")
+        failing(host)
+        haste.ahead_s += 60
+        trial = await host.admit()
+        assert not await is_admitted(host)
+        host.leave(trial)
+        assert await is_admitted(host)
+
+    asyncio.run(scene())
+
+
+def test_who_holds_the_trial_and_asks_for_more_is_sent_away_and_stops_nobody(site, web, haste, monkeypatch):
+    monkeypatch.setattr("curation.web.hosts.LONGEST_WAIT_S", 0.05)
+    web.permit(f"{site.url}/a")
+    for _ in range(FAILURES_TO_OPEN):
+        web.told(site.host, 500)
+    with pytest.raises(ItemError, match="host_paused"), web.turn(site.host):
+        pass
+    haste.ahead_s += 25 * 60 * 60  # longer than the pause, and than rules are believed
+    with pytest.raises(ItemError, match="host_paused"), web.turn(site.host):
+        web.permit(f"{site.url}/a")
+    web.permit(f"{site.url}/b")
+
+
 def test_what_was_under_way_when_the_breaker_opened_does_not_prolong_the_pause(haste):
     async def scene():
         host = surrounded(haste).get("a.test")

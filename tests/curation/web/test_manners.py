@@ -36,9 +36,15 @@ def picture(site):
         (b"User-agent: *\nDisallow: /\nAllow: /art/*.jpg$", "fetched"),
         (b"User-agent: *\nDisallow: /*.jpg$", "robots_disallowed"),
         (b"\xef\xbb\xbfUser-agent: *\r\nDisallow: /art", "robots_disallowed"),
+        ("User-agent: *\nDisallow: /art".encode("utf-16"), "robots_disallowed"),
         (b"<html>not found</html>", "fetched"),
         (b"", "fetched"),
         ((200, {"Content-Encoding": "gzip"}, gzip.compress(b"User-agent: *\nDisallow: /")), "robots_disallowed"),
+        ((200, {"Content-Encoding": "utf-8"}, b"User-agent: *\nDisallow: /"), "robots_disallowed"),
+        (
+            (200, {"Content-Encoding": "gzip, identity"}, gzip.compress(b"User-agent: *\nDisallow: /")),
+            "robots_disallowed",
+        ),
         ((404, {}, b"User-agent: *\nDisallow: /"), "fetched"),
         ((403, {}, b""), "fetched"),
         (redirect("/other.txt"), "robots_disallowed"),
@@ -65,6 +71,20 @@ def test_while_robots_txt_cannot_be_had_nothing_is_asked_and_the_host_is_left_al
     assert {request.path for request in site.requests} == {ROBOTS}
     site.routes[ROBOTS] = b""
     haste.ahead_s += 10_000
+    assert outcome(web, site, home) == "fetched"
+
+
+@pytest.mark.parametrize("path", [ROBOTS, TDMREP])
+@pytest.mark.parametrize(
+    ("coding", "body"), [("br", b"\x0b\x02\x80"), ("zstd", b"x"), ("gzip", b"x"), ("gzip", gzip.compress(b"")[:-4])]
+)
+def test_while_rules_cannot_be_read_nothing_is_asked(site, web, home, haste, path, coding, body):
+    site.routes[path] = 200, {"Content-Encoding": coding}, body
+    assert outcome(web, site, home) == "unreachable"
+    assert outcome(web, site, home) == "host_paused"
+    assert site.media_requests == []
+    site.routes[path] = b""
+    haste.ahead_s += 60
     assert outcome(web, site, home) == "fetched"
 
 
@@ -171,15 +191,25 @@ def test_no_text_breaks_the_reading_of_reservations(text):
         ([("X-Robots-Tag", "googlebot: nofollow, artune: noai, noimageai")], True),
         ([("X-Robots-Tag", "unavailable_after: 25 Jun 2030 15:00:00 PST, noai")], True),
         ([("X-Robots-Tag", "max-snippet: -1, max-image-preview: large, noindex")], True),
+        ([("X-Robots-Tag", "googlebot: noindex"), ("X-Robots-Tag", "noai")], True),
+        ([("X-Robots-Tag", "artune/1.0: noai")], True),
+        ([("X-Robots-Tag", "googlebot/2.1: nofollow, artune/1.0: nofollow, noai")], True),
+        ([("X-Robots-Tag", "noindex; noai")], True),
         ([("TDM-Reservation", "1")], True),
+        ([("TDM-Reservation", "1, 1")], True),
+        ([("TDM-Reservation", "0, 1")], True),
+        ([("TDM-Reservation", "0"), ("TDM-Reservation", "1")], True),
+        ([("TDM-Reservation", "1; policy=x")], True),
         ([("tdm-reservation", " 1 "), ("tdm-policy", "https://a.test/policy")], True),
         ([], False),
         ([("X-Robots-Tag", "googlebot: noindex")], False),
         ([("X-Robots-Tag", "googlebot: noindex, noai")], False),
+        ([("X-Robots-Tag", "googlebot/2.1: noindex"), ("X-Robots-Tag", "otherbot: noai")], False),
         ([("X-Robots-Tag", "artune: noarchive, otherbot: noindex")], False),
         ([("X-Robots-Tag", "all")], False),
         ([("X-Robots-Tag", "noarchive, nosnippet, nofollow, noimageindex")], False),
         ([("TDM-Reservation", "0")], False),
+        ([("TDM-Reservation", "10, 01")], False),
         ([("TDM-Reservation", "")], False),
     ],
 )
@@ -197,6 +227,23 @@ def test_what_opts_out_is_never_stored(site, web, home, header):
     site.routes["/art/a.jpg"] = 200, header, JPEG * 4000  # so large that it would be written while it comes
     assert outcome(web, site, home) == "opted_out"
     assert [path for path in home.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("header", [{"X-Robots-Tag": "noai"}, {"TDM-Reservation": "1"}])
+def test_who_opts_out_where_a_redirect_starts_is_obeyed(site, web, home, header):
+    site.routes["/art/a.jpg"] = 302, {"Location": "/art/b.jpg"} | header, b""
+    site.routes["/art/b.jpg"] = JPEG
+    assert outcome(web, site, home) == "opted_out"
+    assert [asked.path for asked in site.media_requests] == ["/art/a.jpg"]
+
+
+def test_an_opt_out_of_a_page_or_of_the_rules_forbids_only_to_keep_them(site, web, home):
+    site.routes[ROBOTS] = 302, {"Location": "/other.txt", "X-Robots-Tag": "noindex"}, b""
+    site.routes["/other.txt"] = 200, {"X-Robots-Tag": "noindex"}, b""
+    site.routes["/list"] = 302, {"Location": "/list/1", "X-Robots-Tag": "noindex"}, b""
+    site.routes["/list/1"] = 200, {"X-Robots-Tag": "noindex"}, b"[]"
+    assert web.get(f"{site.url}/list", max_bytes=10) == b"[]"
+    assert outcome(web, site, home) == "fetched"
 
 
 def test_permit_says_what_a_site_does_not_allow(site, web):

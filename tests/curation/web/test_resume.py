@@ -104,11 +104,87 @@ def test_without_a_sure_sign_that_the_file_is_the_same_nothing_is_kept(site, web
     assert asked_for(site) == [(None, None)] * 2
 
 
+DATE, LATER = "Sun, 01 Nov 2015 00:00:00 GMT", "Tue, 01 Nov 2016 00:00:00 GMT"
+
+
 def test_a_date_that_is_old_enough_is_sure_too(site, web, home, haste):
-    date = "Sun, 01 Nov 2015 00:00:00 GMT"
-    site.routes[WANTED] = in_turn(cut((200, {"Last-Modified": date}, SONG), 2_000_000, haste), ranged(SONG, date))
+    site.routes[WANTED] = in_turn(cut(ranged(SONG, DATE), 2_000_000, haste), ranged(SONG, DATE))
     assert_whole(home, fetch(web, site, home))
-    assert asked_for(site)[1][1] == date
+    assert [if_range for _, if_range in asked_for(site)] == [None, DATE]
+    assert 0 < started_at(site)[1] <= 2_000_000
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"])
+def test_an_answer_whose_own_date_is_wild_is_nothing_to_go_on_from(site, web, home, haste, date):
+    def undated(asked):
+        asked.handler.send_response_only(200)
+        for name, value in {"Date": date, "Last-Modified": DATE, "Content-Length": str(len(SONG))}.items():
+            asked.handler.send_header(name, value)
+        asked.handler.end_headers()
+        haste.was_read.clear()
+        asked.handler.wfile.write(SONG[:2_000_000])
+        haste.was_read.wait(1)
+        break_off(asked)
+
+    site.routes[WANTED] = in_turn(undated, SONG)
+    assert_whole(home, fetch(web, site, home))
+    assert asked_for(site) == [(None, None)] * 2
+
+
+def continued(body, **headers):
+    """Give the rest of a file to whoever asks for it, whatever If-Range says."""
+
+    def rest(asked):
+        if "range" not in asked.headers:
+            return 200, headers, body
+        start = int(asked.headers["range"].removeprefix("bytes=").removesuffix("-"))
+        span = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        return 206, {"Content-Range": span} | headers, body[start:]
+
+    return rest
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"ETag": '"1"'}, {"ETag": '"2"'}),
+        ({"ETag": '"1"'}, {}),
+        ({"ETag": '"1"', "Last-Modified": DATE}, {"Last-Modified": DATE}),
+        ({"Last-Modified": DATE}, {"Last-Modified": LATER}),
+        ({"Last-Modified": DATE}, {"Last-Modified": LATER, "ETag": '"2"'}),
+    ],
+)
+def test_no_two_versions_are_mixed_though_a_server_ignores_if_range(site, web, home, haste, before, after):
+    site.routes[WANTED] = in_turn(cut((200, before, SONG), 2_000_000, haste), continued(OTHER, **after))
+    assert_whole(home, fetch(web, site, home), OTHER)
+    assert [bool(start) for start in started_at(site)] == [False, True, False]
+
+
+@pytest.mark.parametrize("validator", [{"ETag": '"1"'}, {"Last-Modified": DATE}])
+def test_a_part_of_a_file_of_another_size_is_of_another_version(site, web, home, haste, validator):
+    site.routes[WANTED] = in_turn(
+        cut((200, validator, SONG), 2_000_000, haste), continued(OTHER[:2_500_000], **validator)
+    )
+    assert_whole(home, fetch(web, site, home), OTHER[:2_500_000])
+    assert [bool(start) for start in started_at(site)] == [False, True, False]
+
+
+def test_a_part_that_does_not_repeat_the_date_is_taken(site, web, home, haste):  # RFC 9110, 15.3.7
+    site.routes[WANTED] = in_turn(cut((200, {"Last-Modified": DATE}, SONG), 2_000_000, haste), continued(SONG))
+    assert_whole(home, fetch(web, site, home))
+    assert [bool(start) for start in started_at(site)] == [False, True]
+
+
+def test_a_part_that_does_not_name_the_size_must_still_end_where_the_file_ended(site, web, parked):
+    def part(asked):
+        start = started_at(site)[-1]
+        span = f"bytes {start}-{start + 499_999}/*"
+        return 206, {"ETag": '"1"', "Content-Range": span}, SONG[start : start + 500_000]
+
+    site.routes[WANTED] = in_turn(part, ranged(SONG))
+    assert_whole(parked, fetch(web, site, parked))
+    first, second = started_at(site)
+    assert second == first + 500_000
 
 
 @pytest.mark.parametrize(
@@ -158,7 +234,9 @@ def test_what_is_refused_in_the_end_leaves_nothing(site, web, parked, refusal):
     assert [path for path in parked.root.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("note", [b"", b'"1', b'W/"1"', b'"1"\r\nX-Injected: 1', b'"\xff"'])
+@pytest.mark.parametrize(
+    "note", [b"", b'"1', b'"1"', b'W/"1"\n3000004', b'"1"\r\nX-Injected: 1', b'"1"\nmany', b'"\xff"\n3000004']
+)
 def test_a_damaged_note_about_what_is_there_is_not_trusted(site, web, parked, note):
     [path] = (parked.root / "partial").glob("*.validator")
     path.write_bytes(note)
