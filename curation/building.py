@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import audio, collect, images, measure, model_tags, planning
+from curation import audio, collect, images, ingested, measure, model_tags, planning, tombstones
 from curation.assignment import Assignment
 from curation.batches import Each, batched
 from curation.card import write_card
@@ -56,16 +56,18 @@ def tools() -> dict[str, str]:
     return code | decoders | {name: version(name) for name in TOOLS}
 
 
-def inputs_digest(items: pa.Table, rule_set: RuleSet) -> str:
+def inputs_digest(home: Home, items: pa.Table, rule_set: RuleSet) -> str:
     """Return the digest of everything that a release depends on, beside its parent."""
     models = [step.key for _, step in model_tags.steps(rule_set)]
-    return digest([collect.content_digest(items), rule_set.digest, rule_set.seed, tools(), models])
+    inputs = [collect.content_digest(items), rule_set.digest, rule_set.seed, tools(), models]
+    removed = tombstones.read(home)
+    return digest([*inputs, tombstones.content_digest(removed)] if removed else inputs)
 
 
 def is_current(home: Home, items: pa.Table, rule_set: RuleSet) -> bool:
     """Say whether the last release was made from just these inputs."""
     last = latest(home, rule_set.name)
-    return last is not None and last.manifest["inputs"] == inputs_digest(items, rule_set)
+    return last is not None and last.manifest["inputs"] == inputs_digest(home, items, rule_set)
 
 
 class LargeDrop(ConfigurationError):
@@ -87,9 +89,14 @@ def build(
         ConfigurationError: a source cannot be used, another build has the claim, the disk is too small, or there is
             nothing to pair.
     """
-    listing = collect.list_sources(home, sources)
+    listing = _listed(home, sources)
     with home.in_use():
         return _build(home, listing, rule_set, each, may_drop)
+
+
+def _listed(home: Home, sources: Sequence[str]) -> collect.Listing:
+    ingested.convert_leftovers(home, [collect.split_location(source)[0] for source in sources])
+    return collect.list_sources(home, sources)
 
 
 def _build(home: Home, listing: collect.Listing, rule_set: RuleSet, each: Each, may_drop: bool) -> Release | None:
@@ -140,7 +147,7 @@ def roll_back(home: Home, sources: Sequence[str], number: int, each: Each, *, ma
     current = latest(home, earlier.manifest["rule_set"]["name"])
     if current is None or current.number == number:
         raise ConfigurationError(f"release {number} is the current one: expected an earlier one to go back to")
-    listing = collect.list_sources(home, sources)
+    listing = _listed(home, sources)
     with home.in_use():
         items = _collect(home, listing, each)
         builder = _Rollback(home, earlier, items, current, each, may_drop)
@@ -171,7 +178,7 @@ class _Builder:
         self.number = max(numbers(home), default=0) + 1
         self.folder = home.release(self.number)
         self.work = home.root / "releases" / f"{self.number}.work"
-        self.inputs = inputs_digest(items, rule_set)
+        self.inputs = inputs_digest(home, items, rule_set)
         self.claimed = digest([self.inputs, parent.manifest["inputs"] if parent else None])
         self.buckets: dict[str, int] = parent.manifest["buckets"] if parent else bucket_counts(rule_set)
 
@@ -301,7 +308,9 @@ class _Builder:
         """Return where the release that memory speaks of holds the media of each picture and clip."""
         if self.held is None:
             return Released({}, {})
-        held = memory.assignment.filter(memory.assignment["pair_id"].is_valid()).sort_by("pair_id")
+        pair_ids = memory.assignment["pair_id"]
+        is_there = pc.and_not(pair_ids.is_valid(), pc.is_in(pair_ids, value_set=self.held.purged_pairs))
+        held = memory.assignment.filter(is_there).sort_by("pair_id")
         places = {}
         for name, rows in by_bucket(held, self.buckets):
             path = self.held.folder / "data" / f"{name}.parquet"
@@ -309,7 +318,8 @@ class _Builder:
         sides = []
         for side in ("image", "music"):
             rows = memory.released(side).select(["sha256", "start_sample", "pair_id"]).to_pydict()
-            sides.append({(key, start): (places[name], name) for key, start, name in zip(*rows.values(), strict=True)})
+            held_rows = zip(*rows.values(), strict=True)
+            sides.append({(key, start): (places[name], name) for key, start, name in held_rows if name in places})
         pictures = {sha256: row for (sha256, _), row in sides[0].items()}
         return Released(pictures, sides[1])
 
@@ -332,13 +342,7 @@ class _Builder:
             write_plain(self.home, self.folder / "references" / f"{name}.parquet", rows, self.rule_set)
 
     def _finish(self, folder: Path) -> None:
-        """Write the card and the report, which say what the release holds."""
-        with self.home.replacing(folder / "README.md") as temporary:
-            write_card(folder, self.rule_set, temporary, self.number)
-        write_report(folder, self.rule_set, self.work / "report", self.number)
-        page = folder / "report" / "index.html"
-        page.parent.mkdir(exist_ok=True)
-        (self.work / "report" / "index.html").replace(page)
+        write_pages(self.home, Release(self.number, folder, {}), self.rule_set)
 
     def _write_text(self, name: str, text: str) -> None:
         with self.home.replacing(self.folder / name) as temporary:
@@ -399,6 +403,17 @@ class _Rollback(_Builder):
         return planning.decide(
             self.home, self.number, self.items, measured, self.rule_set, memory, keep=True, rolled_back_from=current
         )
+
+
+def write_pages(home: Home, release: Release, rule_set: PublishedRules) -> None:
+    """Write the card and the report of a release, which say what it holds."""
+    with home.replacing(release.folder / "README.md") as temporary:
+        write_card(release.folder, rule_set, temporary, release.number)
+    work = release.folder.with_name(f"{release.number}.work") / "report"
+    write_report(release.folder, rule_set, work, release.number)
+    page = release.folder / "report" / "index.html"
+    page.parent.mkdir(exist_ok=True)
+    (work / "index.html").replace(page)
 
 
 def hash_files(paths: Sequence[Path]) -> list[dict[str, Any]]:

@@ -125,8 +125,10 @@ def _released(
     if memory.pairs is None or (at >= 0).all():
         return table.take(pa.array(at, pa.int64()))
     published = memory.pairs.select(MEASURES).append_column("clipped_share", pa.nulls(len(memory.pairs), pa.float64()))
-    elsewhere = len(table) + places(held["pair_id"], memory.pairs["pair_id"])
-    return pa.concat_tables([table, published.cast(table.schema)]).take(pa.array(np.where(at >= 0, at, elsewhere)))
+    elsewhere = places(held["pair_id"], memory.pairs["pair_id"])
+    is_nowhere = (at < 0) & (elsewhere < 0)  # its row was purged with the picture
+    rows = pa.array(np.where(at >= 0, at, len(table) + elsewhere), mask=is_nowhere)
+    return pa.concat_tables([table, published.cast(table.schema)]).take(rows)
 
 
 def _beside(recording: Ints, start: Ints, held_recording: Ints, held_start: Ints, rule_set: RuleSet) -> Bools:

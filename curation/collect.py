@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import media_types, sources
+from curation import ingested, media_types, sources, tombstones
 from curation.batches import batched
 from curation.columns import Bools, flat, mask
 from curation.errors import ItemError, attempt
@@ -70,10 +70,14 @@ def split_location(source: str) -> tuple[str, str]:
 def list_sources(home: Home, named: Sequence[str]) -> Listing:
     """List every source and find what is new in it; reads no media.
 
+    Of a web source nothing is new: what was ingested from it is listed, whatever its location.
+
     Raises:
-        ConfigurationError: a source or its location cannot be used, or a source is named with two locations.
+        ConfigurationError: a source or its location cannot be used, a source is named with two locations, or nothing
+            was ingested from a web source.
     """
     versions: list[tuple[str, str, str]] = []
+    of_web = []
     batches: list[Batch] = []
     locations: dict[str, str] = {}
     for name, location in map(split_location, named):
@@ -82,9 +86,12 @@ def list_sources(home: Home, named: Sequence[str]) -> Listing:
             first = locations[name]
             raise ConfigurationError(f"{name}:{location}: {name} is {name}:{first} already; put both below one folder")
     for name, location in locations.items():
+        if sources.is_web(source := sources.get(name)):
+            of_web.append(_ingested(home, name))
+            continue
         known = _known_versions(home, name)
         new, again = [], []
-        for entry in sources.get(name).entries(location):
+        for entry in source.entries(location):
             version = f"{VERSION}.{entry.version}"
             versions.append((name, entry.source_id, version))
             reasons = known.get((entry.source_id, version))
@@ -98,7 +105,15 @@ def list_sources(home: Home, named: Sequence[str]) -> Listing:
     columns = [pa.array(column, pa.string()) for column in zip(*versions, strict=True)] or [
         pa.array([], pa.string())
     ] * 3
-    return Listing(pa.table(columns, names=VERSION_KEY), batches, tuple(map(whole, named)))
+    table = pa.concat_tables([pa.table(columns, names=VERSION_KEY), *of_web])
+    return Listing(table, batches, tuple(map(whole, named)))
+
+
+def _ingested(home: Home, name: str) -> pa.Table:
+    versions = ingested.listed_versions(home, name)
+    if not len(versions):
+        raise ConfigurationError(f"nothing was ingested from {name} yet: `artune ingest {name}` does that")
+    return versions
 
 
 def whole(source: str) -> str:
@@ -141,10 +156,17 @@ def _known_versions(home: Home, name: str) -> dict[tuple[str, str], set[str | No
 
 def collect_batch(batch: Batch) -> int:
     """Fetch a batch's files into the blobs, write a row for every entry, and return how many were refused."""
-    rows = [_row(batch, entry) for entry in batch.entries]
+    removed = tombstones.refused_ids(batch.home, batch.source)
+    rows = [_removed(batch, e) if e.source_id in removed else _row(batch, e) for e in batch.entries]
     name = digest([[row["source_id"], row["version"], row["sha256"], row["reason"]] for row in rows])
     batch.home.write_table(batch.home.items(batch.source) / f"{name[:32]}.parquet", pa.Table.from_pylist(rows, ITEMS))
     return sum(row["reason"] is not None for row in rows)
+
+
+def _removed(batch: Batch, entry: Entry) -> dict[str, object]:
+    """Return the row of an entry that is not even read."""
+    named = {"source": batch.source, "source_id": entry.source_id, "version": f"{VERSION}.{entry.version}"}
+    return named | {"sha256": None, "reason": tombstones.REASON}
 
 
 def _row(batch: Batch, entry: Entry) -> dict[str, object]:
@@ -203,7 +225,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def current_items(home: Home, listing: Listing) -> pa.Table:
     """Return the rows of what is listed, ordered by source and id, whatever order the source gave them in.
 
-    Of two entries with one source and id the second becomes a refusal, "duplicate_id".
+    Of two entries with one source and id the second becomes a refusal, "duplicate_id"; what was removed is one too.
     """
     names = sorted(pc.unique(listing.versions["source"]).to_pylist())
     rows = pa.concat_tables([read_tables(home.items(name), ITEMS) for name in names] or [ITEMS.empty_table()])
@@ -218,11 +240,11 @@ def current_items(home: Home, listing: Listing) -> pa.Table:
     rows = rows.take(named["row"])
     again = ~_first_of_equal(named, ["source", "source_id"]) & mask(rows["reason"].is_null())
     if not again.any():
-        return rows
+        return tombstones.refuse(home, rows)
     for column, value in (("reason", "duplicate_id"), ("sha256", None), ("modality", None)):
         new = pc.if_else(pa.array(again), pa.scalar(value, pa.string()), rows[column])
         rows = rows.set_column(rows.schema.get_field_index(column), ITEMS.field(column), new)
-    return rows.cast(ITEMS)
+    return tombstones.refuse(home, rows.cast(ITEMS))
 
 
 def ever_collected(home: Home) -> pa.Table:

@@ -4,7 +4,7 @@ Found are other encodings and sizes, crops of up to about 3 % a side, thin borde
 brightness, contrast and color, gray copies, and mirror images of all these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -80,6 +80,46 @@ def similar_pictures(looks: Looks) -> Ints:
         mirrored[_verified(looks.thumbnails, looks.thumbnails[:, :, ::-1], moments, mirrored)],
     ]
     return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+
+
+def pictures_like(
+    others: Looks, hashes: Keys, mirror_hashes: Keys, thumbnails_of: Callable[[Ints], Thumbnails]
+) -> Ints:
+    """Return the rows, in order, of pictures that show the same as one of a few others, as `similar_pictures` tells.
+
+    Args:
+        hashes: shape (n,).
+        mirror_hashes: shape (n,).
+        thumbnails_of: gives those of some rows; only where a hash is near, thumbnails are asked for.
+    """
+    alike = _near_few(hashes, others.hashes, MAX_HASH_BITS)
+    mirrored = [
+        _near_few(hashes, others.mirror_hashes, MAX_MIRROR_BITS),
+        _near_few(mirror_hashes, others.hashes, MAX_MIRROR_BITS),
+    ]
+    pairs = np.concatenate([alike, *mirrored])
+    rows, first = np.unique(pairs[:, 0], return_inverse=True)
+    gray = np.concatenate([thumbnails_of(rows), others.thumbnails])
+    moments = _moments(gray)
+    pairs = np.stack([first, len(rows) + pairs[:, 1]], axis=1)
+    has_shape = (moments.deviation >= MIN_DEVIATION * _CELLS)[pairs].all(axis=1)
+    agree = np.concatenate(
+        [
+            _verified(gray, gray, moments, pairs[: len(alike)]),
+            _verified(gray, gray[:, :, ::-1], moments, pairs[len(alike) :]),
+        ]
+    )
+    like: Ints = rows[np.unique(pairs[has_shape & agree, 0])]
+    return like
+
+
+def _near_few(hashes: Keys, few: Keys, max_bits: int) -> Ints:
+    """Return the pairs (i, j) of rows of both whose hashes differ in at most `max_bits`, shape (n_pairs, 2)."""
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for j, other in enumerate(few):
+        i = np.flatnonzero(np.bitwise_count(hashes ^ other) <= max_bits)
+        found.append(np.stack([i, np.full(len(i), j)], axis=1))
+    return np.concatenate(found)
 
 
 def near_hashes(a: Keys, b: Keys, max_bits: int) -> Ints:

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import evidence, measure
+from curation import evidence, measure, tombstones
 from curation.evidence import Evidence
 from curation.releases import Release, get, numbers
 from curation.schemas import ITEMS
@@ -53,6 +53,14 @@ class Decision:
     value: str
     why: str
     where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """When somebody asked that the item is removed, and why."""
+
+    asked_at: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +111,14 @@ class Explanation:
     """Everything about one item.
 
     Attributes:
+        removals: the requests to remove it; with one, it is in no release from then on.
         item: its row of ITEMS.
         measured: its row of IMAGES or RECORDINGS; None if it was never measured with today's parameters.
         kin: as the last release that knows the item has it.
     """
 
     name: str
+    removals: list[Request]
     item: Row
     measured: Row | None
     overrides: list[Decision]
@@ -128,22 +138,32 @@ def explain(home: Home, rule_set: RuleSet, text: str) -> list[Explanation]:
         ConfigurationError: nothing is called so, or several are.
     """
     releases = [get(home, number) for number in numbers(home)]
-    found = list(_sides(releases, text)) or [_find(home, text)]
+    found = sides(releases, text) or [find(home, text)]
     return [_explain(home, rule_set, releases, name) for name in found]
 
 
-def _sides(releases: list[Release], text: str) -> Iterator[Name]:
-    """Yield the two sides of the pair of this name, if there is one."""
+def sides(releases: list[Release], text: str) -> list[Name]:
+    """Return the two sides of the pair of this name, if there is one."""
     for release in reversed(releases):
         rows = _read(release, "assignment", ["source", "source_id"], pc.field("pair_id") == text)
         if rows:
-            yield from (Name(**row) for row in rows)
-            return
+            return [Name(**row) for row in rows]
+    return []
 
 
-def _find(home: Home, text: str) -> Name:
-    """Find the item that is called so."""
-    rows = _read_items(home, ["source", "source_id", "sha256"])
+class UnknownItem(ConfigurationError):
+    """Nothing is called so."""
+
+
+def find(home: Home, text: str) -> Name:
+    """Find the item that is called so.
+
+    Raises:
+        UnknownItem: none is.
+        ConfigurationError: several are.
+    """
+    removed = tombstones.names_table(tombstones.read(home))  # some before they were ever collected
+    rows = pa.concat_tables([_read_items(home, removed.column_names), removed])
     source, _, source_id = text.partition(":")
     whole = pc.and_(pc.equal(rows["source"], source), pc.equal(rows["source_id"], source_id))
     prefix = text.lower() if re.fullmatch(f"[0-9a-fA-F]{{{MIN_DIGITS},64}}", text) else None
@@ -157,7 +177,7 @@ def _find(home: Home, text: str) -> Name:
                 shown = ", ".join(map(str, names[:MAX_NAMED])) + (", ..." if len(names) > MAX_NAMED else "")
                 raise ConfigurationError(f"item {text!r}: {len(names)} items are called so: {shown}; name one of them")
             return names[0]
-    raise ConfigurationError(f"item {text!r}: {_nothing_like(rows, text)}")
+    raise UnknownItem(f"item {text!r}: {_nothing_like(rows, text)}")
 
 
 def _nothing_like(rows: pa.Table, text: str) -> str:
@@ -180,7 +200,11 @@ def _names(rows: pa.Table) -> list[Name]:
 
 def _read_items(home: Home, columns: list[str], only: pc.Expression | None = None) -> pa.Table:
     paths = sorted((home.root / "items").glob("*/*.parquet"))
-    return pq.read_table(paths, columns=columns, schema=ITEMS, filters=only) if paths else ITEMS.empty_table()
+    return (
+        pq.read_table(paths, columns=columns, schema=ITEMS, filters=only)
+        if paths
+        else ITEMS.empty_table().select(columns)
+    )
 
 
 def _read(release: Release, name: str, columns: list[str], only: pc.Expression) -> list[Row]:
@@ -199,6 +223,7 @@ def _explain(home: Home, rule_set: RuleSet, releases: list[Release], name: Name)
     tried = {"image": engine.explain_image, "music": engine.explain_recording}.get(modality)
     return Explanation(
         name=str(name),
+        removals=_requests(home, name),
         item=items.to_pylist()[0],
         measured=measured.to_pylist()[0] if measured else None,
         overrides=_overrides(rule_set, name, said),
@@ -207,6 +232,12 @@ def _explain(home: Home, rule_set: RuleSet, releases: list[Release], name: Name)
         kin=_kin(known[-1], name) if known else [],
         fates=fates,
     )
+
+
+def _requests(home: Home, name: Name) -> list[Request]:
+    """Return the requests to remove an item, each once, whatever contents it had."""
+    mine = tombstones.of(home, *astuple(name))
+    return sorted({Request(each.asked_at, each.because) for each in mine}, key=astuple)
 
 
 def _forced(said: Evidence) -> Iterator[Trial]:
@@ -232,7 +263,10 @@ def _words(value: str | bool | tuple[tuple[str, str], ...]) -> str:
 
 def _item(home: Home, name: Name, known: list[Release]) -> pa.Table:
     """Return the row of the item; of several states that it was listed in, the one of the last release."""
-    rows = _read_items(home, ITEMS.names, _is(name)).sort_by("version")
+    rows = _read_items(home, ITEMS.names, _is(name)).sort_by([("version", "descending")])  # of the web, the last first
+    if not len(rows):  # its removal was asked for before it was ever collected
+        nothing = {"source": name.source, "source_id": name.source_id, "reason": tombstones.REASON}
+        return pa.Table.from_pylist([nothing | {"tags": []}], ITEMS)
     released = (
         [_read(known[-1], table, ["sha256"], _is(name)) for table in ("assignment", "rejections")] if known else []
     )

@@ -64,6 +64,20 @@ def overlaps(fingerprints: Sequence[Items]) -> Ints:
     return np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
 
 
+def recordings_like(others: Sequence[Items], fingerprints: Sequence[Items]) -> Ints:
+    """Return the recordings, in order, that share sound with one of a few others, as `overlaps` tells.
+
+    Args:
+        others: one array of shape (n_items,) for each; an item votes for 32 of them at most.
+        fingerprints: likewise, of the recordings.
+    """
+    found: set[int] = set()
+    for i, j, offset in _candidates_among(others, fingerprints):
+        if i not in found and _match(fingerprints[i], others[j], offset):
+            found.add(i)
+    return np.array(sorted(found), dtype=np.int64)
+
+
 def _changes(items: Items) -> Bools:
     """Tell for each item whether it differs from the one before it, and from 0."""
     changes: Bools = items != 0
@@ -107,16 +121,40 @@ def _keys(fingerprints: Sequence[Items], places: _Places, first: int, last: int)
     return keys
 
 
+def _keys_of(wanted: Items, fingerprints: Sequence[Items], places: _Places, first: int, last: int) -> Keys:
+    """Return those keys of recordings, as `_keys` gives them, whose items are among a few.
+
+    Args:
+        wanted: ordered, each once.
+    """
+    items = np.concatenate(fingerprints[first:last])
+    lengths = np.array([len(each) for each in fingerprints[first:last]], dtype=np.int64)
+    starts = np.cumsum(lengths) - lengths
+    counts = _changes(items)
+    full = starts[lengths > 0]
+    counts[full] = items[full] != 0  # the first item follows none
+    may_be = np.zeros(1 << ITEM_BITS // 2, dtype=bool)
+    may_be[wanted >> ITEM_BITS // 2] = True  # most items begin like none of the few
+    rows = np.flatnonzero(may_be[items >> ITEM_BITS // 2] & counts)
+    rows = rows[np.isin(items[rows], wanted)]
+    recordings = np.searchsorted(starts, rows, side="right") - 1
+    place = (rows - starts[recordings] + places.starts[first + recordings]).astype(np.uint64)
+    order = np.lexsort((place, items[rows]))
+    keys = (items[rows].astype(np.uint64) << np.uint64(32) | place)[order]
+    of = recordings[order]
+    is_first = np.ones(len(keys), dtype=bool)
+    is_first[1:] = (of[1:] != of[:-1]) | (keys[1:] >> np.uint64(32) != keys[:-1] >> np.uint64(32))
+    found: Keys = keys[is_first]
+    return found
+
+
 def _candidates(fingerprints: Sequence[Items]) -> Iterator[tuple[int, int, int]]:
     """Yield (i, j, offset) with enough votes: item p + offset of recording i sounds like item p of recording j."""
     count, longest = len(fingerprints), max(map(len, fingerprints), default=0)
     offsets = 2 * longest + 1
     places = _Places(fingerprints)
     index = _keys(fingerprints, places, 0, count)
-    first = 0
-    while first < count:
-        last = int(np.searchsorted(places.starts, places.starts[first] + BLOCK_ITEMS, side="right")) - 1
-        last = min(max(last, first + 1), count)
+    for first, last in _blocks(places, count):
         block = index if last - first == count else _keys(fingerprints, places, first, last)
         votes = []
         for earlier, later in _votes(index, np.searchsorted(index, block)):
@@ -126,6 +164,34 @@ def _candidates(fingerprints: Sequence[Items]) -> Iterator[tuple[int, int, int]]
         for key in _elected(np.concatenate(votes)).tolist():
             pair, offset = divmod(key, offsets)
             yield *divmod(pair, count), offset - longest
+
+
+def _candidates_among(others: Sequence[Items], fingerprints: Sequence[Items]) -> Iterator[tuple[int, int, int]]:
+    """Yield (i, j, offset) with enough votes: item p + offset of recording i sounds like item p of other j."""
+    longest = max(map(len, [*others, *fingerprints]), default=0)
+    offsets = 2 * longest + 1
+    places, other_places = _Places(fingerprints), _Places(others)
+    index = _keys(others, other_places, 0, len(others))
+    wanted = np.unique((index >> np.uint64(32)).astype(np.uint32))
+    for first, last in _blocks(places, len(fingerprints)):
+        block = _keys_of(wanted, fingerprints, places, first, last)
+        votes = [np.empty(0, dtype=np.int64)]
+        for own, other in _votes_among(index, block):
+            i, j = places.recordings(own), other_places.recordings(other)
+            offset = own.astype(np.int64) - places.starts[i] - other.astype(np.int64) + other_places.starts[j]
+            votes.append((i * len(others) + j) * offsets + offset + longest)
+        for key in _elected(np.concatenate(votes)).tolist():
+            pair, offset = divmod(key, offsets)
+            yield *divmod(pair, len(others)), offset - longest
+
+
+def _blocks(places: _Places, count: int) -> Iterator[tuple[int, int]]:
+    """Yield the first recording and the one after the last of those that vote at a time."""
+    first = 0
+    while first < count:
+        last = int(np.searchsorted(places.starts, places.starts[first] + BLOCK_ITEMS, side="right")) - 1
+        last = min(max(last, first + 1), count)
+        yield first, last
         first = last
 
 
@@ -142,6 +208,19 @@ def _votes(index: Keys, block: Ints) -> Iterator[tuple[Keys, Keys]]:
         equal = (own ^ other) <= place
         block = block[equal]
         yield own[equal] & place, other[equal] & place
+
+
+def _votes_among(index: Keys, block: Keys) -> Iterator[tuple[Keys, Keys]]:
+    """Yield the places of equal items: one of the block, the other of the index."""
+    place = np.uint64((1 << 32) - 1)
+    at = np.searchsorted(index, block & ~place)
+    for _ in range(MAX_LINKS):
+        there = at < len(index)
+        block, at = block[there], at[there]
+        other = index[at]
+        equal = (block ^ other) <= place
+        block, at = block[equal], at[equal] + 1
+        yield block & place, other[equal] & place
 
 
 def _elected(votes: Ints) -> Ints:

@@ -89,16 +89,18 @@ def unfinished(home: Home) -> list[Path]:
 
 @contextmanager
 def alone(home: Home) -> Iterator[None]:
-    """Keep builds away while the block runs.
+    """Keep builds and whatever collects away while the block runs.
 
     Raises:
-        ConfigurationError: a build is running.
+        ConfigurationError: one of them is running.
     """
     home.mark()
     with ExitStack() as held:
         for path in (home.root / MARKER, *unfinished(home)):
             if not held.enter_context(home.locked(path)):
-                raise ConfigurationError(f"{home.root}: a build is running; nothing is removed before it has ended")
+                raise ConfigurationError(
+                    f"{home.root}: a build is running, or an ingest; nothing is removed before it has ended"
+                )
         yield
 
 
@@ -158,7 +160,7 @@ def garbage(home: Home, keep: int) -> Garbage:
         blobs=[path for path, goes in zip(blobs, is_free.to_pylist(), strict=True) if goes],
         sha256s=sha256s,
         tables=_unused_tables(home, stay, names.filter(pc.invert(is_free))),
-        leftovers=_leftovers(home),
+        leftovers=leftovers(home),
     )
 
 
@@ -210,7 +212,7 @@ def _steps(stay: Sequence[Release]) -> list[Step]:
     return steps
 
 
-def _leftovers(home: Home) -> list[Path]:
+def leftovers(home: Home) -> list[Path]:
     """Return the folders of numbers that nobody has claimed."""
     folders = [path for path in (home.root / "releases").glob("*") if path.is_dir() and path.stem.isdecimal()]
     claimed = {path.stem for pattern in ("*.json", "*.claim") for path in (home.root / "releases").glob(pattern)}
@@ -222,7 +224,7 @@ def remove(home: Home, found: Garbage) -> None:
     _forget_items(home, found.sha256s)  # an item whose row is there needs its blob
     for path in (*found.blobs, *found.tables):
         path.unlink(missing_ok=True)
-        _remove_empty(path.parent, home.root)
+        remove_empty(path.parent, home.root)
     for number in found.releases:
         folder = home.release(number)
         folder.with_name(f"{number}.claim").unlink(missing_ok=True)  # without the JSON it would look unfinished
@@ -236,7 +238,7 @@ def remove(home: Home, found: Garbage) -> None:
 def _forget_items(home: Home, sha256s: pa.Array) -> None:
     """Write the tables of items without these; a row that is there twice for a moment does no harm."""
     for path in sorted((home.root / "items").glob("*/*.parquet")):
-        rows = pq.read_table(path, schema=ITEMS)
+        rows = pq.read_table(path)  # of a web source it has columns beside those of ITEMS
         goes = pc.is_in(rows["sha256"], value_set=sha256s)
         if not pc.any(goes).as_py():
             continue
@@ -247,7 +249,8 @@ def _forget_items(home: Home, sha256s: pa.Array) -> None:
         path.unlink()
 
 
-def _remove_empty(folder: Path, root: Path) -> None:
+def remove_empty(folder: Path, root: Path) -> None:
+    """Remove a folder and those around it, as far as nothing is in them."""
     while folder != root and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from curation import duplicates, fingerprints
 from curation.columns import Ints, flat, mask
-from curation.duplicates import THUMBNAIL_SIDE, Looks
+from curation.duplicates import THUMBNAIL_SIDE, Looks, Thumbnails
+from curation.fingerprints import Items
 from curation.store import Home, digest
 
 VERSION = 1  # raise it when the same measurements would give other links
@@ -61,22 +62,31 @@ def of_images(images: pa.Table) -> Ints:
     """Return the rows of IMAGES that look alike, shape (n_links, 2)."""
     seen = mask(images["reason"].is_null())
     pictures = images.filter(pa.array(seen))
-    thumbnails = flat(pictures["thumbnail"])
-    gray = np.frombuffer(thumbnails.buffers()[1] or b"", np.uint8)
-    gray = gray[thumbnails.offset * THUMBNAIL_SIDE**2 :][: len(thumbnails) * THUMBNAIL_SIDE**2]
     looks = Looks(
         hashes=pictures["phash"].to_numpy(),
         mirror_hashes=pictures["mirror_phash"].to_numpy(),
-        thumbnails=gray.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+        thumbnails=thumbnails_of(pictures),
     )
     return np.flatnonzero(seen)[duplicates.similar_pictures(looks)]
+
+
+def thumbnails_of(pictures: pa.Table) -> Thumbnails:
+    """Return the thumbnails of rows of IMAGES, none of which is null."""
+    column = flat(pictures["thumbnail"])
+    gray = np.frombuffer(column.buffers()[1] or b"", np.uint8)
+    gray = gray[column.offset * THUMBNAIL_SIDE**2 :][: len(column) * THUMBNAIL_SIDE**2]
+    return gray.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
 
 def of_recordings(recordings: pa.Table) -> Ints:
     """Return the rows of RECORDINGS that share sound, shape (n_links, 2)."""
     heard = mask(recordings["reason"].is_null())
-    prints = recordings["fingerprint"].filter(pa.array(heard))
-    return np.flatnonzero(heard)[fingerprints.overlaps([np.frombuffer(each.as_buffer(), "<u4") for each in prints])]
+    return np.flatnonzero(heard)[fingerprints.overlaps(prints_of(recordings.filter(pa.array(heard))))]
+
+
+def prints_of(recordings: pa.Table) -> list[Items]:
+    """Return the fingerprints of rows of RECORDINGS, none of which is null."""
+    return [np.frombuffer(each.as_buffer(), "<u4") for each in recordings["fingerprint"]]
 
 
 def _kept(home: Home, name: str, table: Measured, search: Callable[[pa.Table], Ints], keep: bool) -> Ints:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import changes, evidence, links, measure, overrides
+from curation import changes, copies, evidence, links, measure, overrides
 from curation.assignment import Assignment, assign, fill_without_memory
 from curation.changes import Changes, LabelChange, State
 from curation.collect import Listing, current_items, ever_collected, last_listing
@@ -77,7 +77,7 @@ def refuse(home: Home, rule_set: RuleSet) -> None:
 
 def wanted(home: Home, items: pa.Table, memory: Memory, modality: str) -> pa.ChunkedArray:
     """Return the blobs of a modality that a decision needs the measurements of."""
-    mine = items.filter(pc.equal(items["modality"], modality))["sha256"].drop_null()
+    mine = items.filter(pc.and_(pc.equal(items["modality"], modality), items["reason"].is_null()))["sha256"]
     # What no source lists any more is measured again only while its blob is there.
     gone = memory.sha256s(modality).filter(
         pc.invert(pc.is_in(memory.sha256s(modality), value_set=mine.combine_chunks()))
@@ -115,6 +115,7 @@ def decide(
         rolled_back_from: as in assignment.assign.
     """
     images, recordings = measurements
+    items = copies.refuse(home, items, measurements, rule_set, keep=keep)
     found = links_of(home, measurements, rule_set, keep=keep)
     said = evidence.gather(home, items, rule_set)
     assignment = assign(items, images, recordings, rule_set, memory, found, said, rolled_back_from)

@@ -30,6 +30,11 @@ class Release:
     folder: Path
     manifest: dict[str, Any]
 
+    @property
+    def purged_pairs(self) -> pa.Array:
+        """The pairs that it held once, and whose media were deleted because removal of a side was asked for."""
+        return pa.array([pair for one in self.manifest.get("purged", ()) for pair in one["pairs"]], pa.string())
+
 
 def numbers(home: Home) -> list[int]:
     """Return the numbers of all releases, in order."""

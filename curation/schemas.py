@@ -5,6 +5,7 @@ import pyarrow as pa
 TAG = pa.struct([("kind", pa.string()), ("value", pa.string())])
 
 # found/<source>/<list>.parquet: one file for each list of a web source, one row for each item that ever stood in it.
+# The list's own name and tags stand in the file's metadata.
 FOUND = pa.schema(
     [
         ("source_id", pa.string()),
@@ -16,10 +17,11 @@ FOUND = pa.schema(
         ("year", pa.int32()),
         ("license", pa.string()),
         ("attribution", pa.string()),
-        ("tags", pa.list_(TAG)),  # of the item, and then those of the list
+        ("tags", pa.list_(TAG)),  # of the item; the list's own come when all lists are put together
         ("about", pa.string()),  # JSON with sorted keys: provenance beside the facts
         ("reason", pa.string()),  # why it cannot be fetched
         ("detail", pa.string()),
+        ("is_listed", pa.bool_()),  # it stood there still when the list was last read to its end, or was seen since
     ]
 )
 
@@ -43,6 +45,21 @@ ITEMS = pa.schema(
         ("version", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
+    ]
+)
+
+# The same of a web source: a row for each thing that ever happened to an item. What only the next ingest needs stands
+# beside the columns that a build reads.
+INGESTED = pa.schema(
+    [
+        *ITEMS,
+        ("revision", pa.int32()),  # 1, 2, 3 of each item
+        ("address", pa.string()),  # that was asked; null where the list refused it
+        ("state", pa.string()),  # of the media at the address, as the list said it then
+        ("etag", pa.string()),
+        ("last_modified", pa.string()),
+        ("told", pa.string()),  # JSON: facts and provenance that only the fetch told; they stand in the facts too
+        ("about", pa.string()),  # JSON: provenance beside the facts
     ]
 )
 

@@ -167,7 +167,7 @@ def check_table(batch: tuple[Home, Path, pa.Schema | None]) -> list[Fault]:
     name = path.relative_to(home.root).as_posix()
     is_items = schema is ITEMS
     again = "its items are collected again" if is_items else "its blobs are measured again"
-    advice = f"remove it: {again} by the next build"
+    advice = f"remove it: {again} by the next {'ingest' if is_items and _is_of_web(home, path) else 'build'}"
     missing = []
     try:
         with pq.ParquetFile(path) as file:
@@ -178,12 +178,16 @@ def check_table(batch: tuple[Home, Path, pa.Schema | None]) -> list[Fault]:
                 if schema:
                     pa.Table.from_batches([rows]).select(schema.names).cast(schema)
                 if is_items:
-                    sha256s = rows.column("sha256").drop_null().to_pylist()
+                    sha256s = rows.filter(rows.column("reason").is_null()).column("sha256").drop_null().to_pylist()
                     missing += [sha256 for sha256 in sha256s if not home.blob(sha256).exists()]
     except (OSError, pa.ArrowException, ValueError) as error:
         return [Fault(name, "unreadable", str(error).splitlines()[0], advice)]
     blobs = (home.blob(sha256).relative_to(home.root).as_posix() for sha256 in missing)
     return [Fault(blob, "missing", "an item asks for it", "") for blob in blobs]
+
+
+def _is_of_web(home: Home, items: Path) -> bool:
+    return (home.root / "found" / items.parent.name).exists()
 
 
 def _with_source(home: Home, faults: list[Fault]) -> list[Fault]:
@@ -204,7 +208,7 @@ def _with_source(home: Home, faults: list[Fault]) -> list[Fault]:
 
 def _collect_again(fault: Fault, tables: Mapping[str, list[str]]) -> str:
     files = [*([] if fault.what == "missing" else ["it"]), *tables[Path(fault.path).name]]
-    return f"remove {' and '.join(files)}: the next build collects it again if its source still has it"
+    return f"remove {' and '.join(files)}: the next build or ingest gets it again if its source still has it"
 
 
 def _claims(home: Home) -> list[Fault]:

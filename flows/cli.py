@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import calibrate, history, plan, rules_commands, settings
+from flows import calibrate, collecting, history, plan, rules_commands, settings
 from flows.terminal import (
     HomeOption,
     ReleaseOption,
@@ -13,6 +13,7 @@ from flows.terminal import (
     SourceOption,
     console,
     home_of,
+    is_terminal,
     last_build,
     listing_of,
     remember_build,
@@ -35,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,  # a traceback must not show what a variable holds
 )
-for commands in (plan, history, calibrate):
+for commands in (collecting, plan, history, calibrate):
     app.add_typer(commands.app)
 app.add_typer(rules_commands.app, name="rules")
 
@@ -50,7 +51,7 @@ def build(
     If more than a tenth of the released pairs would go, it shows the plan and asks first.
     """
     import rules
-    from curation import building, collect, releases
+    from curation import building, collect, ingested, releases
     from flows.doctor import blocking
 
     place = home_of(home)
@@ -59,6 +60,7 @@ def build(
     last_sources, last_rules = last_build(place)
     sources, rules_name = source or last_sources, rules_name or last_rules
     rule_set = rules.load(rules_name)
+    ingested.convert_leftovers(place, [collect.split_location(name)[0] for name in sources])
     listing = collect.list_sources(place, sources)
     if all(batch.again for batch in listing.batches) and not building.refresh(place, listing, rule_set):
         last = releases.latest(place, rule_set.name)
@@ -130,7 +132,7 @@ def rollback(
 
 def _ask(drop: "ConfigurationError") -> None:
     """Ask whether a release that loses many rows is meant; where nobody can be asked, it is refused."""
-    if not sys.stdin.isatty():
+    if not is_terminal():
         raise drop
     console.print(str(drop).partition(":")[0], style="yellow", markup=False, highlight=False)
     if not typer.confirm("Build it?"):
@@ -159,7 +161,8 @@ def _announce(home: "Home", sources: list[str], listing: "Listing", rule_set: "R
 
 @app.command()
 def status(home: HomeOption = None) -> None:
-    """Show the last release of each data set: its labels, and what was left out."""
+    """Show the last release of each data set, and what was collected from the web for each label."""
+    import rules
     from curation import releases
     from curation.history import unfinished
 
@@ -172,6 +175,8 @@ def status(home: HomeOption = None) -> None:
         console.print(f"{place.root} has no release yet; `artune build` makes one.", markup=False, soft_wrap=True)
     for release in last.values():
         _show(release, releases.rule_set_of(release))
+    if (place.root / "found").is_dir():
+        collecting.show_tally(place, rules.load(last_build(place)[1]))
     for claim in unfinished(place):
         console.print(f"Release {claim.stem} is claimed and not finished; the same `artune build` goes on with it.")
 

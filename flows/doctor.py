@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 NEEDED_MUXERS = ("chromaprint", "s16le")
 OPTIONAL = "torchcodec"
+WEB_EXTRA = "sources"
 LOW_DISK_BYTES = 2_000_000_000  # the sample needs a tenth of it
 
 
@@ -35,6 +36,7 @@ def findings(home: Path) -> Iterator[Finding]:
     yield _writable(home)
     yield _disk(home)
     yield from _packages()
+    yield _web_packages()
 
 
 def blocking(home: Path) -> Iterator[Finding]:
@@ -98,3 +100,22 @@ def _packages() -> Iterator[Finding]:
             advice = f"pip install '{requirement.name}{requirement.specifier}'"
             yield Finding(what, found, False, required=not optional, advice=advice)
     yield Finding("packages", f"{fine} of the declared versions", True)
+
+
+def _web_packages() -> Finding:
+    """Say whether artune can ask the web."""
+    wanted = [Requirement(line) for line in requires("artune") or []]
+    missing = [
+        requirement.name
+        for requirement in wanted
+        if requirement.marker and requirement.marker.evaluate({"extra": WEB_EXTRA}) and not _is_installed(requirement)
+    ]
+    found = f"lacks {', '.join(missing)}" if missing else "all packages; `artune sources` tells what else is needed"
+    return Finding("web sources", found, not missing, required=False, advice=f"pip install 'artune[{WEB_EXTRA}]'")
+
+
+def _is_installed(requirement: Requirement) -> bool:
+    try:
+        return requirement.specifier.contains(version(requirement.name), prereleases=True)
+    except PackageNotFoundError:
+        return False

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from flows import settings
-from flows.terminal import HomeOption, ReleaseOption, RulesOption, console, home_of, last_build
+from flows.terminal import HomeOption, ReleaseOption, RulesOption, console, home_of, is_terminal, last_build, table
 from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # what these import takes longer than the command itself
@@ -83,7 +83,6 @@ def verify(release: ReleaseOption = None, as_json: JsonOption = False, home: Hom
     from dataclasses import asdict
 
     from rich.console import Console
-    from rich.table import Table
 
     from curation import verifying
     from flows.progress import bars, in_threads
@@ -94,12 +93,8 @@ def verify(release: ReleaseOption = None, as_json: JsonOption = False, home: Hom
     if as_json:
         _print_json([asdict(fault) for fault in faults])
     elif faults:
-        table = Table(title=f"{len(faults)} faults")
-        for name in ("File", "Fault", "What to do"):
-            table.add_column(name, overflow="fold")
-        for fault in faults:
-            table.add_row(*map(escape, (fault.path, f"{fault.what}: {fault.detail}", fault.advice)))
-        console.print(table)
+        rows = ((fault.path, f"{fault.what}: {fault.detail}", fault.advice) for fault in faults)
+        console.print(table(f"{len(faults)} faults", ("File", "Fault", "What to do"), rows))
     else:
         console.print("All is as it was written.")
     if faults:
@@ -139,22 +134,13 @@ def gc(
     console.print(f"{sum(size for _, size in amounts.values()) / 1e6:,.1f} MB are free again.")
 
 
-def is_terminal() -> bool:
-    """Say whether somebody can be asked."""
-    return sys.stdin.isatty()
-
-
 def _garbage_table(found: "Garbage", amounts: Mapping[str, tuple[int, int]]) -> "Table":
-    from rich.table import Table
-
-    table = Table()
-    table.add_column("What goes")
-    for name in ("Number", "MB"):
-        table.add_column(name, justify="right")
-    for kind, (count, size_bytes) in amounts.items():
-        which = f" {', '.join(map(str, found.releases))}" if kind == "releases" else ""
-        table.add_row(f"{kind}{which}", f"{count:,}", f"{size_bytes / 1e6:,.1f}")
-    return table
+    which = f"releases {', '.join(map(str, found.releases))}"
+    rows = (
+        (which if kind == "releases" else kind, f"{count:,}", f"{size_bytes / 1e6:,.1f}")
+        for kind, (count, size_bytes) in amounts.items()
+    )
+    return table("", ("What goes", ">Number", ">MB"), rows)
 
 
 @app.command()
@@ -187,12 +173,12 @@ def _show(one: "Explanation", rule_set: "RuleSet") -> None:
         console.print(line, highlight=False)
     if one.overrides:
         rows = ((part.action, part.value, part.why, part.where) for part in one.overrides)
-        console.print(_table("Overrides", ("What", "", "Why", "Where"), rows))
+        console.print(table("Overrides", ("What", "", "Why", "Where"), rows))
     console.print(_tags_table(one))
     if one.trials:
         console.print(_trials_table(one, rule_set.name))
     if one.kin:
-        console.print(_table("Belongs with", ("Item", "Link"), ((kin.name, kin.link) for kin in one.kin)))
+        console.print(table("Belongs with", ("Item", "Link"), ((kin.name, kin.link) for kin in one.kin)))
     console.print(_fates_table(one))
 
 
@@ -201,7 +187,10 @@ def _head(one: "Explanation") -> Iterator[str]:
     yield f"[bold]{escape(one.name)}[/]"
     yield escape(" · ".join(str(item[key]) for key in ("title", "creator", "year", "license") if item[key]))
     if item["sha256"]:
-        yield f"{item['modality']}, {item['size_bytes']:,} bytes, sha256 {item['sha256']}"
+        size = "" if item["size_bytes"] is None else f"{item['size_bytes']:,} bytes, "  # None where it was purged
+        yield f"{item['modality']}, {size}sha256 {item['sha256']}"
+    for request in one.removals:
+        yield f"[red]its removal was asked for[/] on {request.asked_at[:10]}: {escape(request.because)}"
     if item["reason"] or measured.get("reason"):
         told = item if item["reason"] else measured
         yield f"[red]refused: {told['reason']}[/] {escape(told['detail'] or '')}"
@@ -214,7 +203,7 @@ def _head(one: "Explanation") -> Iterator[str]:
 
 def _tags_table(one: "Explanation") -> "Table":
     rows = ((tag.kind, tag.value, tag.origin, f"{tag.confidence:.2f}") for tag in one.tags)
-    return _table("Tags", ("Kind", "Value", "From", "Confidence"), rows)
+    return table("Tags", ("Kind", "Value", "From", "Confidence"), rows)
 
 
 def _trials_table(one: "Explanation", rule_set_name: str) -> "Table":
@@ -224,7 +213,7 @@ def _trials_table(one: "Explanation", rule_set_name: str) -> "Table":
         for trial in one.trials
         for number, (text, holds) in enumerate(trial.steps)
     )
-    return _table(f"Rules of {rule_set_name}", ("", "Label", "Holds", "Because"), rows)
+    return table(f"Rules of {rule_set_name}", ("", "Label", "Holds", "Because"), rows)
 
 
 def _fates_table(one: "Explanation") -> "Table":
@@ -236,7 +225,7 @@ def _fates_table(one: "Explanation") -> "Table":
         rows += [(number, *_held(part)) for part in held] + [(number, *_refused(part)) for part in refused]
         if not held and not refused:
             rows.append((number, "", "not there", ""))
-    return _table("Releases", ("", "What", "Label and split", "Told"), rows)
+    return table("Releases", ("", "What", "Label and split", "Told"), rows)
 
 
 def _held(part: "Held") -> tuple[str, str, str]:
@@ -250,17 +239,6 @@ def _refused(part: "Refused") -> tuple[str, str, str]:
     what = part.unit if part.start_s is None else f"clip at {part.start_s:g} s"
     told = "; ".join(filter(None, (part.detail, part.kept and f"{part.kept} stays")))
     return what, f"left out: {part.reason} ({part.stage})", told
-
-
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    return table
 
 
 def _print_json(value: object) -> None:

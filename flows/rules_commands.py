@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from flows.terminal import HomeOption, RulesOption, SourceOption, console, home_of, last_build, listing_of
+from flows.terminal import HomeOption, RulesOption, SourceOption, console, home_of, last_build, listing_of, table
 from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # what these import takes longer than the command itself
@@ -56,7 +56,7 @@ def _labels_table(rule_set: "RuleSet") -> "Table":
         )
         for label in rule_set.labels
     )
-    return _table("", ("Label", ">Pairs", "Pictures ask for", ">Clips", ">Sub-genres"), rows)
+    return table("", ("Label", ">Pairs", "Pictures ask for", ">Clips", ">Sub-genres"), rows)
 
 
 def _asked(condition: "Condition | Clause") -> str:
@@ -123,8 +123,8 @@ def coverage(
         return
     console.print(_uses_table(found))
     for side, unit in ((found.images, "pictures"), (found.music, "recordings")):
-        for table in _tables(side, unit):
-            console.print(table)
+        for made in _tables(side, unit):
+            console.print(made)
     for sentence in found.idle_overrides:
         console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
@@ -136,21 +136,21 @@ def _uses_table(found: "Coverage") -> "Table":
     sides = {"pictures": found.images, "recordings": found.music}
     takes = " and ".join(f"{side.taken:,} of {side.items:,} {unit}" for unit, side in sides.items())
     columns = [f">{name}" for unit in sides for name in (unit.capitalize(), "only", "used")]
-    table = _table(f"{found.rule_set} takes {takes}", ("Label", *columns), ())
+    made = table(f"{found.rule_set} takes {takes}", ("Label", *columns), ())
     used = f"used: in release {found.release}" if found.release else "nothing is released yet"
-    table.caption = f"only: what no other label takes; {used}"
+    made.caption = f"only: what no other label takes; {used}"
     for uses in zip(*(side.labels for side in sides.values()), strict=True):
         numbers = [n for use in uses for n in (use.fit, use.fit_only_this, use.released)]
         cells = (Text(f"{n:,}", "red" if not n and at % 3 == 0 else "") for at, n in enumerate(numbers))
-        table.add_row(escape(uses[0].label), *cells)
-    return table
+        made.add_row(escape(uses[0].label), *cells)
+    return made
 
 
 def _tables(side: "SideCoverage", unit: str) -> Iterable["Table"]:
     left, heading = side.items - side.taken, f">{unit.capitalize()}"
     dead = [(use.label, "\n".join(_dead(use))) for use in side.labels if use.unmet or use.unmatched]
     if dead:
-        yield _table(f"What the labels ask for and no {unit[:-1]} has", ("Label", "Without effect"), dead)
+        yield table(f"What the labels ask for and no {unit[:-1]} has", ("Label", "Without effect"), dead)
     if left:
         lacks = [(f"{row.items:,}", row.label or "", row.lacks, row.examples[0]) for row in side.lacks]
         yield _listed(
@@ -181,19 +181,7 @@ def _dead(use: "Use") -> Iterator[str]:
 
 def _listed(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
     """Return a table of the first rows, which says how many more there are."""
-    table = _table(title, columns, rows[:MAX_ROWS])
+    made = table(title, columns, rows[:MAX_ROWS])
     if len(rows) > MAX_ROWS:
-        table.caption = f"{len(rows) - MAX_ROWS:,} more rows; --json lists them"
-    return table
-
-
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
-    """Return a table; a column that starts with > is aligned to the right."""
-    from rich.table import Table
-
-    table = Table(title=escape(title), title_justify="left", caption_justify="left")
-    for name in columns:
-        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    return table
+        made.caption = f"{len(rows) - MAX_ROWS:,} more rows; --json lists them"
+    return made

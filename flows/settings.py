@@ -1,10 +1,16 @@
 """Settings of the operator, from the environment: the only module that reads it."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from rules.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from curation.web import WebSettings
 
 DEFAULT_HOME = "artune-home"
 
@@ -32,6 +38,37 @@ def from_environment() -> Settings:
     if not text.isdecimal() or int(text) < 1:
         raise ConfigurationError(f"ARTUNE_WORKERS={text!r}: expected a whole number of at least 1")
     return Settings(local_folder(os.environ.get("ARTUNE_HOME", DEFAULT_HOME)), int(text))
+
+
+def web() -> "WebSettings":
+    """Read how the web is asked: ARTUNE_CONTACT and, for tests and mirrors in one's own network, ARTUNE_ALLOWED_HOSTS.
+
+    Raises:
+        ConfigurationError: there is no contact, or it is none that a site could use.
+    """
+    from curation.web import WebSettings
+
+    contact = os.environ.get("ARTUNE_CONTACT", "").strip()
+    if not _is_contact(contact):
+        raise ConfigurationError(
+            f"ARTUNE_CONTACT is {'not usable' if contact else 'not set'}: expected a mail address, or the http(s) "
+            "address of a page, at which the sites that are asked can reach you; every request tells it to them. "
+            "Set it by: export ARTUNE_CONTACT=ADDRESS"
+        )
+    hosts = os.environ.get("ARTUNE_ALLOWED_HOSTS", "").replace(",", " ").split()
+    return WebSettings(contact, frozenset(hosts))
+
+
+def _is_contact(text: str) -> bool:
+    if re.fullmatch(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", text, re.ASCII):
+        return True
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    # It stands in a header, between brackets.
+    is_plain = re.fullmatch(r"[!-'*-~]{1,200}", text) is not None
+    return is_plain and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def local_folder(home: str) -> Path:

@@ -1,6 +1,8 @@
 """What every command shares: the console, the options, and the memory of the last build."""
 
 import json
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,9 @@ import rules
 from curation.store import Home
 from flows import settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what these import takes longer than a command that only looks
+    from rich.table import Table
+
     from curation.collect import Listing
 
 DEFAULT_SOURCE, DEFAULT_RULES = "sample", "museart18"
@@ -32,8 +36,8 @@ SourceOption = Annotated[
     typer.Option(
         "--source",
         metavar="NAME[:PLACE]",
-        help="Where items come from: sample, or folder:PATH; give it again for another. Without it, the sources of the "
-        "last build in this work folder, or the sample.",
+        help="Where items come from: sample, folder:PATH, or what `artune ingest` fetched: wikiart and so on; give it "
+        "again for another. Without it, the sources of the last build in this work folder, or the sample.",
     ),
 ]
 RulesOption = Annotated[
@@ -45,6 +49,24 @@ RulesOption = Annotated[
     ),
 ]
 ReleaseOption = Annotated[int | None, typer.Option("--release", metavar="N", help="Release; the last one without it.")]
+
+
+def is_terminal() -> bool:
+    """Say whether somebody can be asked."""
+    return sys.stdin.isatty()
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
+    """Return a table of plain text; a column that starts with > is aligned to the right."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(title=escape(title), title_justify="left", caption_justify="left")
+    for name in columns:
+        made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*map(escape, row))
+    return made
 
 
 def home_of(option: str | None) -> Home:

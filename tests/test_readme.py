@@ -5,15 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 import rules
-from curation import collect
+from curation import collect, ingest, sources
+from curation.batches import in_threads
 from curation.coverage import survey
 from curation.store import Home
+from rules.collecting import Query
+from tests import museum
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,6 +58,31 @@ def test_the_recipe_for_a_source_works(monkeypatch: pytest.MonkeyPatch, tmp_path
     (row,) = collect.current_items(home, listing).to_pylist()
     assert (row["source"], row["source_id"], row["modality"]) == ("text_list", str(picture), "image")
     assert row["tags"] == [{"kind": "style", "value": "Ukiyo-e"}]
+
+
+def test_the_recipe_for_a_source_of_the_web_works(tmp_path: Path) -> None:
+    with museum.site(prints=3) as site, museum.opened(tmp_path / "sources", site.url) as module:
+        rule_set = rules.load(str(museum.write_rules(tmp_path / "tiny", {"prints": "Portrait"})))
+        home, means = Home(tmp_path / "home"), ingest.Means(site.settings, in_threads(2), lambda: datetime.now(UTC))
+        (done,) = ingest.ingest(home, ["museum"], rule_set, means)
+        assert (done.found, done.ended.fetched, done.failures) == (3, 3, {})
+        rows = collect.current_items(home, collect.list_sources(home, ["museum"])).to_pylist()
+    assert [(row["source_id"], row["license"], row["modality"]) for row in rows] == [
+        (f"prints-{number}", "CC0-1.0", "image") for number in range(3)
+    ]
+    assert rows[0]["tags"] == [{"kind": "genre", "value": "Portrait"}]
+    with pytest.raises(ValueError, match="expected album: NAME"):
+        module.check(Query("museum", "search", "prints"))
+
+
+def test_the_lists_that_are_shown_are_lists_of_their_sources(tmp_path: Path) -> None:
+    mine = shutil.copytree(ROOT / "rules" / "museart18", tmp_path / "mine")
+    (mine / "collect.yaml").write_text(block("What to collect", "yaml"), encoding="utf-8")
+    rule_set = rules.load(str(mine))
+    queries = [query for name in ("pinterest", "youtube", "kaggle") for query in rule_set.queries(name)]
+    assert [query.kind for query in queries] == ["search", "search", "dataset"]
+    for query in queries:
+        sources.get_web(query.source).check(query)
 
 
 def test_the_recipe_for_a_rule_works_and_takes_pictures_of_the_sample(sample_home: Home, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from curation import images
+from curation import images, tombstones
 from curation.changes import LabelChange, transitions, words
 from curation.columns import mask
 from curation.errors import ItemError, attempt
@@ -127,7 +127,8 @@ def _groups(items: pa.Table, label: str) -> Iterator[tuple[str, str, pa.Table]]:
 def _seen(row: Mapping[str, Any], home: Home) -> Seen:
     before = words(row["label_before"], row["reason_before"], "new")
     after = words(row["label_after"], row["reason_after"], "in no source")
-    picture = _thumbnail(home.blob(row["sha256"])) if row["side"] == "image" else None
+    is_shown = row["side"] == "image" and row["reason_after"] != tombstones.REASON
+    picture = _thumbnail(home.blob(row["sha256"])) if is_shown else None
     return Seen({**row, "creator": None}, before, after, picture)
 
 

@@ -53,6 +53,37 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     return Collection(folder, write_rules(folder.parent / "tiny"))
 
 
+MAX_READS = 1_000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an operator sees of a flow run: its name, the state of each task, the data of each artifact."""
+
+    name: str
+    tasks: dict[str, str]
+    artifacts: dict[str, object]
+
+
+def last_run(*awaited: str) -> Seen:
+    """Read the last flow run until the server has these tasks and the end of all: it learns of tasks by events."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
+        for _ in range(MAX_READS):
+            found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+            tasks = {task.name: task.state_type.value if task.state_type else "" for task in found}
+            are_final = all(task.state and task.state.is_final() for task in found)
+            if are_final and all(any(name.startswith(begin) for name in tasks) for begin in awaited):
+                break
+        of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+        artifacts = {artifact.key or "": artifact.data for artifact in client.read_artifacts(artifact_filter=of_run)}
+    return Seen(run.name, tasks, artifacts)
+
+
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     settings.quiet_prefect()

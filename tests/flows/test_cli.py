@@ -95,7 +95,7 @@ def test_doctor_finds_this_machine_fine(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["build", "--source", "folder:/no/such/folder"], "/no/such/folder"),
-        (["build", "--source", "wikipedia"], "no source is called 'wikipedia'; there are folder, sample"),
+        (["build", "--source", "wikipedia"], "no source is called 'wikipedia'; there are folder, kaggle"),
         (["build", "--rules", "nope"], "rules 'nope': expected a folder, or one of the rule sets museart18"),
         (["build", "--home", "s3://bucket/x"], "object storage is not supported yet"),
         (["build", "--source", "folder:/a", "--source", "folder:/b"], "folder:/b: folder is folder:/a already"),

@@ -29,3 +29,31 @@ def test_a_wrong_number_of_workers_is_refused_by_name(monkeypatch: pytest.Monkey
 def test_object_storage_is_refused_instead_of_written_to_a_folder_of_that_name() -> None:
     with pytest.raises(ConfigurationError, match="s3://bucket.*expected a local folder"):
         settings.local_folder("s3://bucket/prefix")
+
+
+@pytest.mark.parametrize("contact", ["ida@example.org", "https://example.org/~ida?about=artune"])
+def test_who_asks_the_web_says_where_to_be_reached(monkeypatch: pytest.MonkeyPatch, contact: str) -> None:
+    monkeypatch.setenv("ARTUNE_CONTACT", f" {contact} ")
+    monkeypatch.setenv("ARTUNE_ALLOWED_HOSTS", "localhost:8000, mirror.example")
+    assert settings.web().contact == contact
+    assert settings.web().allowed_hosts == {"localhost:8000", "mirror.example"}
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "",
+        "ida",
+        "ida@localhost",
+        "ida@example.org\r\nCookie: a=b",
+        "ftp://example.org",
+        "https://",
+        "https://ida:secret@example.org",
+        "https://example.org/a)(b",
+        "https://[",
+    ],
+)
+def test_a_contact_that_no_site_could_use_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, contact: str) -> None:
+    monkeypatch.setenv("ARTUNE_CONTACT", contact)
+    with pytest.raises(ConfigurationError, match="ARTUNE_CONTACT is not .*: expected a mail address, or the http"):
+        settings.web()

@@ -1,0 +1,130 @@
+"""How every flow runs its batches: one Prefect task for each, tried again only where the world was busy."""
+
+import logging
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.tasks import Task
+from prefect.utilities.annotations import quote
+
+from curation.batches import Each
+from curation.errors import TransientError
+from flows.progress import Bars
+
+T = TypeVar("T")
+
+IN_FLIGHT = 200  # futures at once: a scheduler should not hold a task for every batch of a large build
+ARTIFACT_STEPS = 20  # a progress artifact is a call to the server, so not one for every batch
+
+
+def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Say whether another try makes sense: only where the world was busy."""
+    return isinstance(state.result(raise_on_failure=False), TransientError)
+
+
+def threads(workers: int) -> TaskRunner[PrefectFuture[Any]]:
+    """Return what runs tasks on this machine's threads."""
+    return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner[Any](max_workers=workers))
+
+
+def let_modules_speak() -> None:
+    """Let our modules log: Prefect attaches handlers to these loggers, but without a level they stay silent."""
+    for name in ("flows", "curation", "rules"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """What an operator calls a batch.
+
+    Attributes:
+        part: what of the stage it belongs to: each part has a bar, an artifact and a place of its own.
+        text: what tells it from others of its part.
+    """
+
+    part: str
+    text: str
+
+
+def in_prefect(shown: Bars, title: Callable[[Any], Title] | None = None, at_once: int = IN_FLIGHT) -> Each:
+    """Return an Each that runs every batch as a Prefect task of the running flow.
+
+    Args:
+        shown: where its bars are drawn.
+        title: of a batch; without it, a stage is one part and its batches are numbered.
+        at_once: futures of each part: one that is slow does not keep the others waiting.
+    """
+
+    def each(work: Callable[[Any], T], batches: Sequence[Any], stage: str) -> list[T]:
+        of_stage = task(
+            name=stage,
+            cache_policy=NO_CACHE,  # the files are the cache
+            retries=3,
+            retry_delay_seconds=[2, 8, 30],
+            retry_condition_fn=is_transient,
+        )(work)
+        titles = [title(batch) if title else Title("", f"{n} of {len(batches)}") for n, batch in enumerate(batches, 1)]
+        parts: dict[str, _Part] = {}
+        for number, named in enumerate(titles):
+            parts.setdefault(named.part, _Part(f"{stage} {named.part}".strip())).left.append(number)
+        for part in parts.values():
+            part.begin(shown)
+        done: SimpleQueue[int] = SimpleQueue()
+        running: dict[int, PrefectFuture[T]] = {}
+        results: dict[int, T] = {}
+
+        def submit(part: _Part) -> None:
+            number = part.left.popleft()
+            run_name = f"{part.name} {titles[number].text}".replace("{", "{{").replace("}", "}}")  # it is a template
+            named = of_stage.with_options(task_run_name=run_name)
+            # Quoted, or Prefect would look for futures in every table of it.
+            running[number] = named.submit(quote(batches[number]))
+            running[number].add_done_callback(lambda _: done.put(number))
+
+        for part in parts.values():
+            for _ in range(min(at_once, len(part.left))):
+                submit(part)
+        while running:
+            number = done.get()
+            part = parts[titles[number].part]
+            results[number] = running.pop(number).result()
+            if part.left:
+                submit(part)
+            part.move(shown)
+        return [results[number] for number in range(len(batches))]
+
+    return each
+
+
+class _Part:
+    """The bar and the artifact of some batches of a stage."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.left: deque[int] = deque()
+        self._count = self._done = 0
+        self._artifact: UUID | None = None
+
+    def begin(self, shown: Bars) -> None:
+        self._count = len(self.left)
+        shown.begin(self.name, self._count)
+        key = re.sub(r"[^a-z0-9]+", "-", self.name)
+        self._artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=self.name))
+
+    def move(self, shown: Bars) -> None:
+        """Count one batch more."""
+        self._done += 1
+        shown.done(self.name)
+        if self._done % max(1, self._count // ARTIFACT_STEPS) == 0 or self._done == self._count:
+            update_progress_artifact(cast(UUID, self._artifact), 100.0 * self._done / self._count)
