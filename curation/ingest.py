@@ -94,9 +94,9 @@ def asked(named: Sequence[str], rule_set: RuleSet, labels: Sequence[str] = ()) -
     if not any(each.queries for each in found):
         names, of = ", ".join(each.name for each in found), f" for {', '.join(labels)}" if labels else ""
         raise ConfigurationError(f"{rule_set.name} asks {names} for nothing{of}: expected lists in its collect.yaml")
-    mistakes = [mistake for each in found for mistake in _mistakes(each)]
-    if mistakes:
-        raise ConfigurationError("\n".join(mistakes))
+    wrong = [mistake for each in found for mistake in _mistakes(each)]
+    if wrong:
+        raise ConfigurationError("\n".join(wrong))
     return found
 
 
@@ -122,6 +122,16 @@ def _queries(rule_set: RuleSet, source: str, labels: Sequence[str]) -> tuple[Que
         return rule_set.queries(source)
     wanted = {query for label in labels for query in rule_set.queries(source, label)}
     return tuple(query for query in rule_set.queries(source) if query in wanted)
+
+
+def mistakes(rule_set: RuleSet) -> Iterator[str]:
+    """Yield what no source can make of the lists that a rule set asks for; asks no site."""
+    for name in rule_set.collect:
+        if name not in sources.names() or not sources.is_web(sources.get(name)):
+            web = (each for each in sources.names() if sources.is_web(sources.get(each)))
+            yield f"collect.yaml: {name}: expected a source of the web: {', '.join(web)}"
+        else:
+            yield from _mistakes(Asked(name, "", sources.get_web(name), rule_set.queries(name)))
 
 
 def _mistakes(one: Asked) -> Iterator[str]:

@@ -4,13 +4,24 @@ import importlib.util
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curation.errors import PARKED
 from flows import settings
-from flows.terminal import HomeOption, RulesOption, console, home_of, last_build, remember_build, table
+from flows.terminal import (
+    HomeOption,
+    RulesOption,
+    console,
+    home_of,
+    last_build,
+    last_ingest,
+    remember_build,
+    remember_ingest,
+    table,
+)
 from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # what these import takes longer than a command that only looks
@@ -26,6 +37,8 @@ if TYPE_CHECKING:  # what these import takes longer than a command that only loo
 PACKAGES = ("aiohttp", "aiolimiter", "protego", "tenacity")  # of the client that asks the web, whatever the source
 BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 ALL_FAILED_EXIT_CODE = 3
+STOPPED = "Stopped. What was fetched stays; the same command goes on from here."
+STOPPED_EXIT_CODE = 130  # of what ends by Ctrl-C, as shells have it
 
 SourcesArgument = Annotated[
     list[str],
@@ -126,14 +139,16 @@ def ingest(
     if dry_run:
         _forecast(place, source, rule_set, labels, limit)
         return
-    if not releases.numbers(place):  # before the first build, `artune status` and `artune build` are about this
-        remember_build(place, _with_ingested(place, source), rules_name)
-    settings.quiet_prefect()
-    from flows import ingest as ingest_flow
+    remember_ingest(place, source, rules_name)
+    with _stoppable():
+        settings.quiet_prefect()
+        from flows import ingest as ingest_flow
 
-    done = ingest_flow.run(place.root, source, rules_name, labels=labels, limit=limit, quota_bytes=quota_bytes)
+        done = ingest_flow.run(place.root, source, rules_name, labels=labels, limit=limit, quota_bytes=quota_bytes)
     _present(place, done, rule_set)
     if any(one.ended.fetched for one in done):
+        if not releases.numbers(place):  # before the first build, `artune status` and `artune build` are about this
+            remember_build(place, _with_items(place), rules_name)
         options = [part for name in source for part in ("--source", name)] + ["--rules", rules_name]
         options += ["--home", home] if home else []
         _say(f"Build with it:  artune build {shlex.join(options)}")
@@ -159,14 +174,16 @@ def retry(
     import rules
 
     place, quota_bytes = home_of(home), _bytes(quota)
-    named = source or _ingested(place)
+    last, _ = last_ingest(place)
+    named = [last.get(name, name) for name in source or _ingested(place)]
     if not named:
         raise ConfigurationError(f"{place.root}: nothing was ingested yet; `artune ingest` does that")
     _refuse_missing()
-    settings.quiet_prefect()
-    from flows import ingest as ingest_flow
+    with _stoppable():
+        settings.quiet_prefect()
+        from flows import ingest as ingest_flow
 
-    done = ingest_flow.run_retry(place.root, named, reasons=reason or sorted(PARKED), quota_bytes=quota_bytes)
+        done = ingest_flow.run_retry(place.root, named, reasons=reason or sorted(PARKED), quota_bytes=quota_bytes)
     if not any(one.ended.count or one.waiting for one in done):
         console.print("Nothing to try again.")
     else:
@@ -179,9 +196,20 @@ def _ingested(home: "Home") -> list[str]:
     return sorted(folder.name for folder in (home.root / "found").glob("*"))
 
 
-def _with_ingested(home: "Home", named: Sequence[str]) -> list[str]:
-    names = {name.partition(":")[0] for name in named}
-    return [*named, *(name for name in _ingested(home) if name not in names)]
+def _with_items(home: "Home") -> list[str]:
+    """Return the sources of the web of which something was tried, as they were named."""
+    last, _ = last_ingest(home)
+    return [last.get(name, name) for name in _ingested(home) if any(home.items(name).glob("*.parquet"))]
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Say what Ctrl-C means, also while Prefect is still starting."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(STOPPED, err=True)
+        raise typer.Exit(STOPPED_EXIT_CODE) from None
 
 
 def _bytes(text: str | None) -> int | None:
@@ -235,6 +263,10 @@ def _forecast(
     console.print(table("What an ingest would find", columns, map(_forecast_row, found)))
     _show_failures({(each.query.source, each.query.name): each.failure for each in failed if each.failure})
     console.print("Nothing was fetched. An item that is good for several labels counts for each.")
+    if limit is not None:
+        console.print("With a limit, a list is read only as far as the limit needs: it may hold more.")
+    if failed and not any(one.found for one in found):
+        raise typer.Exit(ALL_FAILED_EXIT_CODE)
 
 
 def _forecast_row(one: "Forecast") -> tuple[str, ...]:
@@ -299,7 +331,8 @@ def _when(reason: str) -> str:
 
 def _fail_if_all_failed(done: "Sequence[Ingested]") -> None:
     """End with an exit code of its own if nothing could be had from any source."""
-    if all(_failed(one) for one in done):
+    tried = [one for one in done if one.lists or one.ended.count]
+    if tried and all(map(_failed, tried)):
         raise typer.Exit(ALL_FAILED_EXIT_CODE)
 
 

@@ -26,13 +26,12 @@ from curation.ingest import Ingested, Means
 from curation.lists import ListBatch
 from curation.store import Home
 from flows import settings
+from flows.collecting import STOPPED, STOPPED_EXIT_CODE
 from flows.progress import bars
 from flows.tasks import Title, in_prefect, let_modules_speak, threads
 from rules.errors import ConfigurationError
 
 AT_ONCE = 2  # batches of each source: it is asked slowly anyway, and none waits for another
-STOPPED = "Stopped. What was fetched stays; the same command goes on from here."
-STOPPED_EXIT_CODE = 130  # of what ends by Ctrl-C, as shells have it
 COLUMNS = ("Source", "Lists", "Found", "New", "MB", "Refused", "Waiting")
 
 

@@ -33,11 +33,13 @@ def check(
 ) -> None:
     """Find all mistakes of a rule set at once, each with its file and line. Exit code 2 if there is one."""
     import rules
-    from curation import planning
+    from curation import ingest, planning
 
     place = home_of(home)
     rule_set = rules.load(last_build(place)[1] if name is None else name)
     planning.refuse(place, rule_set)
+    if wrong := list(ingest.mistakes(rule_set)):
+        raise ConfigurationError("\n".join(wrong))
     console.print(_labels_table(rule_set))
     sizes = sum(label.size for label in rule_set.labels)
     words = ", ".join(_number(len(of_kind), kind) for kind, of_kind in rule_set.vocabulary.items())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what these import takes longer than a command that only loo
     from curation.collect import Listing
 
 DEFAULT_SOURCE, DEFAULT_RULES = "sample", "museart18"
+LAST_INGEST = "last_ingest.json"  # likewise
 LAST_BUILD = "last_build.json"  # a convenience of the command; no release depends on it
 
 console = Console()
@@ -78,7 +79,7 @@ def last_build(home: Home) -> tuple[list[str], str]:
     """Return sources and rules of the last build in this work folder, or what a first one takes."""
     path = home.root / LAST_BUILD
     if not path.exists():
-        return [DEFAULT_SOURCE], DEFAULT_RULES
+        return [DEFAULT_SOURCE], last_ingest(home)[1]
     try:
         last = json.loads(path.read_text(encoding="utf-8"))
         return last["sources"], last["rules"]
@@ -98,8 +99,31 @@ def remember_build(home: Home, sources: list[str], rules_name: str) -> None:
     """Keep them for the next command that names none, folders by their whole path."""
     from curation.collect import whole
 
-    rule_set = rules_name if rules_name in rules.names() else str(Path(rules_name).expanduser().absolute())
     with home.replacing(home.root / LAST_BUILD) as temporary:
         temporary.write_text(
-            json.dumps({"sources": list(map(whole, sources)), "rules": rule_set}) + "\n", encoding="utf-8"
+            json.dumps({"sources": list(map(whole, sources)), "rules": _whole_rules(rules_name)}) + "\n",
+            encoding="utf-8",
         )
+
+
+def last_ingest(home: Home) -> tuple[dict[str, str], str]:
+    """Return each source of the web that was ingested, as it was named last with its place, and the rules."""
+    try:
+        last = json.loads((home.root / LAST_INGEST).read_text(encoding="utf-8"))
+        return dict(last["sources"]), str(last["rules"])
+    except (OSError, ValueError, KeyError, TypeError):  # as of the last build
+        return {}, DEFAULT_RULES
+
+
+def remember_ingest(home: Home, named: Sequence[str], rules_name: str) -> None:
+    """Keep how sources were named, for a retry that names none; and the rules, until there is a build."""
+    from curation.collect import split_location, whole
+
+    sources = last_ingest(home)[0] | {split_location(source)[0]: whole(source) for source in named}
+    with home.replacing(home.root / LAST_INGEST) as temporary:
+        last = {"sources": sources, "rules": _whole_rules(rules_name)}
+        temporary.write_text(json.dumps(last) + "\n", encoding="utf-8")
+
+
+def _whole_rules(name: str) -> str:
+    return name if name in rules.names() else str(Path(name).expanduser().absolute())

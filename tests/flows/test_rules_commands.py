@@ -1,6 +1,7 @@
 """`artune rules` as a curator types it."""
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -87,3 +88,18 @@ def test_coverage_after_a_release_tells_who_got_what(tmp_path, collection):
 def test_coverage_of_nothing_says_what_to_do(tmp_path):
     with pytest.raises(ConfigurationError, match="holds no item of sample: `artune build` collects them first"):
         typed("coverage", "--home", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("youtube: [{lists: [{serch: fado}]}]", "collect.yaml: youtube: serch: fado: expected"),
+        ("kaggle: [{lists: [{dataset: trungit}]}]", "collect.yaml: kaggle: dataset: trungit: expected"),
+        ("flickr: [{lists: [{search: fado}]}]", "collect.yaml: flickr: expected a source of the web: kaggle,"),
+    ],
+)
+def test_check_names_lists_that_no_source_can_read(written, message, tmp_path):
+    folder = write_rules(tmp_path / "mine")
+    (folder / "collect.yaml").write_text(f"collect:\n  {written}\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        typed("check", folder)

@@ -39,7 +39,10 @@ def picture(site):
         ("User-agent: *\nDisallow: /art".encode("utf-16"), "robots_disallowed"),
         (b"<html>not found</html>", "fetched"),
         (b"", "fetched"),
-        ((200, {"Content-Encoding": "gzip"}, gzip.compress(b"User-agent: *\nDisallow: /", mtime=0)), "robots_disallowed"),
+        (
+            (200, {"Content-Encoding": "gzip"}, gzip.compress(b"User-agent: *\nDisallow: /", mtime=0)),
+            "robots_disallowed",
+        ),
         ((200, {"Content-Encoding": "utf-8"}, b"User-agent: *\nDisallow: /"), "robots_disallowed"),
         (
             (200, {"Content-Encoding": "gzip, identity"}, gzip.compress(b"User-agent: *\nDisallow: /", mtime=0)),
@@ -76,7 +79,8 @@ def test_while_robots_txt_cannot_be_had_nothing_is_asked_and_the_host_is_left_al
 
 @pytest.mark.parametrize("path", [ROBOTS, TDMREP])
 @pytest.mark.parametrize(
-    ("coding", "body"), [("br", b"\x0b\x02\x80"), ("zstd", b"x"), ("gzip", b"x"), ("gzip", gzip.compress(b"", mtime=0)[:-4])]
+    ("coding", "body"),
+    [("br", b"\x0b\x02\x80"), ("zstd", b"x"), ("gzip", b"x"), ("gzip", gzip.compress(b"", mtime=0)[:-4])],
 )
 def test_while_rules_cannot_be_read_nothing_is_asked(site, web, home, haste, path, coding, body):
     site.routes[path] = 200, {"Content-Encoding": coding}, body
