@@ -93,7 +93,7 @@ def test_coverage_of_nothing_says_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("youtube: [{lists: [{serch: fado}]}]", "collect.yaml: youtube: serch: fado: expected"),
+        ("youtube: [{lists: [{serch: fado}]}]", "youtube: serch: fado: youtube has no lists of kind 'serch': expected"),
         ("kaggle: [{lists: [{dataset: trungit}]}]", "collect.yaml: kaggle: dataset: trungit: expected"),
         ("flickr: [{lists: [{search: fado}]}]", "collect.yaml: flickr: expected a source of the web: kaggle,"),
     ],
