@@ -99,9 +99,8 @@ class Home:
             if not size_bytes:
                 raise ItemError("empty_file")
             self.adopt_blob(temporary, sha.hexdigest())
-        except BaseException:
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
         return sha.hexdigest(), size_bytes
 
     def adopt_blob(self, file: Path, sha256: str) -> None:

@@ -74,15 +74,11 @@ class Archive:
             ItemError: "damaged_member" if it is no whole zip archive, "incomplete" if it was just removed.
         """
         try:
+            info = path.stat()
+            self.members = _members(path, info.st_mtime_ns, info.st_size)
             self._file = path.open("rb")
         except FileNotFoundError as error:  # for a newer one, between two looks at the folder
             raise ItemError("incomplete", f"{path.name} is gone") from error
-        try:
-            info = path.stat()
-            self.members = _members(path, info.st_mtime_ns, info.st_size)
-        except BaseException:
-            self._file.close()
-            raise
 
     def __enter__(self) -> "Archive":
         return self

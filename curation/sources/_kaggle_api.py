@@ -8,7 +8,7 @@ import base64
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,9 @@ def _refuse_message(response: requests.Response) -> None:
 
 
 def _save(response: requests.Response, part: Path, done: int, total: int | None) -> None:
-    try:
+    with ExitStack() as undo:
+        if total is None:  # it could not be gone on with
+            undo.callback(part.unlink, missing_ok=True)
         with part.open("ab" if done else "wb") as out:
             for piece in pieces(response):
                 done += len(piece)
@@ -156,10 +158,7 @@ def _save(response: requests.Response, part: Path, done: int, total: int | None)
                 if len(piece) > _room_bytes(part.parent):
                     raise ItemError("too_many_bytes", "the disk has no room for the rest of the archive")
                 out.write(piece)
-    except BaseException:
-        if total is None:  # it could not be gone on with
-            part.unlink()
-        raise
+        undo.pop_all()
     if total is not None and done != total:
         raise ItemError("incomplete", f"{done:,} of {total:,} bytes came")
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -98,11 +98,10 @@ class Host:
                 await self._sleep(left_s)
             elif self._is_open:
                 trial = self._trial = asyncio.Event()
-                try:
+                with ExitStack() as undo:
+                    undo.callback(self.leave, trial)  # whoever is cancelled while it waits gives the trial up
                     await self._bucket().limiter.acquire()
-                except BaseException:
-                    self.leave(trial)
-                    raise
+                    undo.pop_all()
                 return trial
             else:
                 before = self._until

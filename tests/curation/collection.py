@@ -1,6 +1,8 @@
 """Small real folders: noise for pictures, tunes for music, a table that says what they are."""
 
 import csv
+import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,3 +52,14 @@ def files_of(folder: Path) -> dict[str, bytes]:
     """Return the content of every file below a folder, by its path in it."""
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def copy_linked(folder: Path, target: Path) -> None:
+    """Copy a folder in which hard links stay hard links."""
+    links: dict[int, str] = {}
+
+    def copy(source: str, to: str) -> None:
+        first = links.setdefault(Path(source).stat().st_ino, to)
+        shutil.copy2(source, to) if first == to else os.link(first, to)
+
+    shutil.copytree(folder, target, copy_function=copy)

@@ -6,55 +6,19 @@ every address that it asks for. Writes "events N" where it was not killed, and "
 
 import json
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from curation import ingested
 from curation.errors import ItemError
 from curation.store import Home
 from curation.web import client  # noqa: F401  imported for the children: it takes a second
 from tests.curation.ingesting import FACES, VIEWS, ingest_from, rules_for, some, toy_source
+from tests.curation.watching import Watched
 
 RULES = rules_for((FACES, "faces"), (VIEWS, "views"))
 NAMES = [f"{number:02}" for number in range(24)]
 WORKERS = 2
-
-
-class Watched:
-    """Counts what an ingest does, and ends it where it was told to."""
-
-    def __init__(self, kill_at: int | None) -> None:
-        self.kill_at, self.seen, self.lock = kill_at, 0, threading.Lock()
-
-    def say(self) -> None:
-        with self.lock:
-            if self.seen == self.kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            self.seen += 1
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*arguments: Any, **more: Any) -> Any:
-            self.say()
-            result = function(*arguments, **more)
-            self.say()
-            return result
-
-        return called
-
-    def replacing(self, replacing: Callable[..., Any]) -> Callable[..., Any]:
-        @contextmanager
-        def called(home: Home, path: Path) -> Iterator[Path]:
-            with replacing(home, path) as temporary:
-                yield temporary
-                self.say()
-            self.say()
-
-        return called
 
 
 def ingest(home: str, log: str, kill_at: int | None) -> None:

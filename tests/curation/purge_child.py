@@ -7,12 +7,8 @@ renamed or removed. Writes "ended STATUS" when the child is gone.
 import json
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import datasets  # noqa: F401  imported for the children: it takes a second
 import duckdb  # noqa: F401
@@ -22,37 +18,7 @@ import pydub  # noqa: F401
 from curation import music_features, removal
 from curation.store import Home
 from tests.curation.tables import RATE_HZ
-
-
-class Watched:
-    """Counts what a purge does to files, and ends it where it was told to."""
-
-    def __init__(self, event: int) -> None:
-        self.left = event
-
-    def count(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*arguments: Any, **more: Any) -> Any:
-            self.count()
-            result = function(*arguments, **more)
-            self.count()
-            return result
-
-        return called
-
-    def replacing(self, replacing: Callable[..., Any]) -> Callable[..., Any]:
-        @contextmanager
-        def called(home: Home, path: Path) -> Iterator[Path]:
-            with replacing(home, path) as temporary:
-                yield temporary
-                self.count()
-            self.count()
-
-        return called
+from tests.curation.watching import Watched
 
 
 def purge(home: str, item: str, event: int) -> None:

@@ -1,6 +1,5 @@
 """What a work folder can do without goes, and nothing else: the next build finds all it needs."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from curation.batches import in_threads
 from curation.releases import Release
 from curation.store import Home
 from rules.errors import ConfigurationError
-from tests.curation.collection import files_of, write_collection
+from tests.curation.collection import copy_linked, files_of, write_collection
 from tests.curation.tables import ROOMY, tiny_rules
 
 RULES = tiny_rules(ROOMY)
@@ -31,13 +30,8 @@ class Past:
 
     def copy(self, root: Path) -> "Past":
         """Return a copy in which hard links are hard links."""
-        copied, links = Past(root), {}
-
-        def copy(source: str, target: str) -> None:
-            first = links.setdefault(Path(source).stat().st_ino, target)
-            shutil.copy2(source, target) if first == target else os.link(first, target)
-
-        shutil.copytree(self.home.root, copied.home.root, copy_function=copy)
+        copied = Past(root)
+        copy_linked(self.home.root, copied.home.root)
         shutil.copytree(self.folder, copied.folder)
         return copied
 

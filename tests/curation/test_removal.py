@@ -24,7 +24,7 @@ from curation.store import Home, file_sha256
 from curation.tables import assignment_table, pairs_table
 from rules.errors import ConfigurationError
 from tests.curation import laws
-from tests.curation.collection import write_collection
+from tests.curation.collection import copy_linked, write_collection
 from tests.curation.editions import Edition, editions, made_of, released
 from tests.curation.tables import (
     RATE_HZ,
@@ -157,13 +157,8 @@ class Place:
         return removal.remove(self.home, item, "asked for by the painter", **more)
 
     def copy(self, root: Path) -> "Place":
-        copied, links = Place(root), {}
-
-        def copy(source: str, target: str) -> None:
-            first = links.setdefault(Path(source).stat().st_ino, target)
-            shutil.copy2(source, target) if first == target else os.link(first, target)
-
-        shutil.copytree(self.home.root, copied.home.root, copy_function=copy)
+        copied = Place(root)
+        copy_linked(self.home.root, copied.home.root)
         shutil.copytree(self.folder, copied.folder)
         return copied
 
