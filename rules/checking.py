@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 
+from rules.licenses import EMBEDDING, UNKNOWN, license_key
 from rules.reading import Mistake, Node
 from rules.schema import GROUPS, KINDS, NUMBERS, ONLY_IMAGES, ONLY_MUSIC, RuleSet
 from rules.spelling import fold
@@ -34,6 +35,19 @@ def lists(root: Node) -> Iterator[Mistake]:
         for entry in entries.elements():
             if (name := entry["label"].text()) in music:
                 yield from _other_music(entry, name, music[name])
+
+
+def licenses(root: Node) -> Iterator[Mistake]:
+    """Yield licenses that are there twice, and an unknown one that is to be published."""
+    first: dict[str, Node] = {}
+    for use, names in root["licenses"].entries().items():
+        for name in names.elements():
+            if (written := name.text()) is None:
+                continue
+            if (earlier := first.setdefault(license_key(written), name)) is not name:
+                yield name.mistake(written, f"each license once: it stands on line {earlier.line} already")
+            if license_key(written) == UNKNOWN and use in EMBEDDING:
+                yield name.mistake(written, "a license: where nobody knows of one, nobody said that media may go out")
 
 
 def conditions(*parts: Node) -> Iterator[Node]:

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 import rules
 from rules import artists, overrides
-from rules.checking import conditions, contradictions, lists
+from rules.checking import conditions, contradictions, licenses, lists
 from rules.errors import ConfigurationError
 from rules.reading import Mistake, Node, read
 from rules.schema import KINDS, RuleSet, Written
@@ -18,16 +18,17 @@ from rules.spelling import closest, fold
 
 # file -> its top-level keys
 _SETTINGS, _LABELS, _VOCABULARY, _MODELS = "settings.yaml", "labels.yaml", "vocabulary.yaml", "models.yaml"
-_COLLECT = "collect.yaml"
+_COLLECT, _LICENSES = "collect.yaml", "licenses.yaml"
 _HOME_OF = {
     "labels": _LABELS,
     "retired_labels": _LABELS,
     "vocabulary": _VOCABULARY,
     "models": _MODELS,
     "collect": _COLLECT,
+    "licenses": _LICENSES,
 }
-_OPTIONAL = (_MODELS, _COLLECT, artists.FILE, *overrides.FILES)
-_EVIDENCE = (_VOCABULARY, artists.FILE, _MODELS, _COLLECT)  # what a rule set may take from another one
+_OPTIONAL = (_MODELS, _COLLECT, _LICENSES, artists.FILE, *overrides.FILES)
+_EVIDENCE = (_VOCABULARY, artists.FILE, _MODELS, _COLLECT, _LICENSES)  # what a rule set may take from another one
 
 # pydantic's words for what a curator may not know by that name
 _PLAINER = {
@@ -54,7 +55,7 @@ def load_folder(folder: Path) -> RuleSet:
     spellings = _read_vocabulary(root["vocabulary"], mistakes)
     if spellings:  # without a vocabulary, every word would seem wrong
         _settle_words(root, spellings, mistakes)
-    mistakes += contradictions(root)
+    mistakes += [*contradictions(root), *licenses(root)]
     if _place(folder, _COLLECT, root.entries(), []) == folder / _COLLECT:
         _settle_labels(root, mistakes)
         mistakes += lists(root)

@@ -12,9 +12,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from rules.artists import Artists
 from rules.collecting import Query, queries
 from rules.errors import ConfigurationError
+from rules.licenses import Licenses
 from rules.models import Models
 from rules.overrides import Overrides
-from rules.spelling import closest, fold
+from rules.spelling import closest, fold, tidy
 
 Kind = Literal["style", "genre", "century", "nationality", "continent", "sub_genre", "music_feature"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -29,13 +30,7 @@ MAX_LIST_CHARS = 300  # what a source is asked: a search of a dozen words, a pat
 SHARE_TOLERANCE = 1e-9  # 0.8 + 0.1 + 0.1 is not exactly 1 in binary
 
 
-def _tidy(text: str) -> str:
-    if text != " ".join(text.split()) or not text.isprintable() or not fold(text):
-        raise ValueError("letters or digits on one line, without spaces around or doubled inside")
-    return text
-
-
-Name = Annotated[str, Field(strict=True, max_length=MAX_NAME_CHARS), AfterValidator(_tidy)]
+Name = Annotated[str, Field(strict=True, max_length=MAX_NAME_CHARS), AfterValidator(tidy)]
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
@@ -299,7 +294,7 @@ def _single(lists: Mapping[str, str]) -> Mapping[str, str]:
 
 
 ListKind = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=MAX_NAME_CHARS)]
-ListText = Annotated[str, Field(strict=True, max_length=MAX_LIST_CHARS), AfterValidator(_tidy)]
+ListText = Annotated[str, Field(strict=True, max_length=MAX_LIST_CHARS), AfterValidator(tidy)]
 ListOfSource = Annotated[
     Mapping[ListKind, ListText],
     Field(json_schema_extra={"minProperties": 1, "maxProperties": 1}),
@@ -339,7 +334,7 @@ class Written(_Model):
         str | None,
         Field(
             strict=True,
-            description="rule set of artune whose words, artists, models and lists to collect serve this one too",
+            description="rule set of artune whose words, artists, models, lists and licenses serve this one too",
         ),
     ] = None
     labels: Annotated[tuple[Label, ...], Field(min_length=1, description="the classes")]
@@ -351,6 +346,7 @@ class Written(_Model):
     ] = 0.5
     vocabulary: Annotated[Mapping[Kind, Mapping[Name, Word]], Field(description="every word, by kind")]
     models: Annotated[Models, Field(description="which models are asked what")] = Models()
+    licenses: Annotated[Licenses, Field(description="what may be published under which license")] = Licenses()
     # Left out of a release and of the digest: what to look for says nothing of what was found.
     collect: Annotated[
         Mapping[SourceName, tuple[Lists, ...]], Field(exclude=True, description="which lists each source is asked for")

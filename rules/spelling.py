@@ -17,6 +17,17 @@ def fold(text: str) -> str:
     return " ".join("".join(c if c.isalnum() else " " for c in bare).split())
 
 
+def tidy(text: str) -> str:
+    """Return a text that a curator may use as a name.
+
+    Raises:
+        ValueError: it is none, said in words that follow "expected".
+    """
+    if text != " ".join(text.split()) or not text.isprintable() or not fold(text):
+        raise ValueError("letters or digits on one line, without spaces around or doubled inside")
+    return text
+
+
 def closest(text: str, choices: Iterable[str]) -> list[str]:
     """Return at most three of the choices that look like the text, the most alike first."""
     folded = {fold(choice): choice for choice in sorted(choices, reverse=True)}
