@@ -41,9 +41,21 @@ from rules import engine
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
 
-VERSION = 1  # raise it when the same inputs give another release
+VERSION = 2  # raise it when the same inputs give another release
 # Each decides bytes of a release: media, tables, the balance, the card or the report.
-TOOLS = ["datasets", "duckdb", "huggingface-hub", "jinja2", "librosa", "numpy", "pillow", "pyarrow", "pydub", "scipy"]
+TOOLS = [
+    "datasets",
+    "duckdb",
+    "huggingface-hub",
+    "jinja2",
+    "librosa",
+    "numpy",
+    "pillow",
+    "pyarrow",
+    "pydub",
+    "pyyaml",
+    "scipy",
+]
 SPARE_DISK_BYTES = 200_000_000  # tables, report and card, above what the media take
 
 logger = logging.getLogger(__name__)
@@ -147,6 +159,7 @@ def roll_back(home: Home, sources: Sequence[str], number: int, each: Each, *, ma
     current = latest(home, earlier.manifest["rule_set"]["name"])
     if current is None or current.number == number:
         raise ConfigurationError(f"release {number} is the current one: expected an earlier one to go back to")
+    planning.refuse_rehydrated(current)
     listing = _listed(home, sources)
     with home.in_use():
         items = _collect(home, listing, each)
@@ -260,7 +273,7 @@ class _Builder:
             raise ConfigurationError(self._why_no_pair(assignment))
         step = measure.recording_step(self.rule_set)
         heard = measure.measured(self.home, step, pairs["music_sha256"], bulk=True)
-        self.references = references_table(pairs, measured[0], heard)
+        self.references = references_table(self.home, pairs, measured[0], heard)
         return pairs
 
     def _check_drop(self, pairs: pa.Table) -> None:
@@ -342,7 +355,8 @@ class _Builder:
             write_plain(self.home, self.folder / "references" / f"{name}.parquet", rows, self.rule_set)
 
     def _finish(self, folder: Path) -> None:
-        write_pages(self.home, Release(self.number, folder, {}), self.rule_set)
+        told = {"parent": self.parent.number if self.parent else None, "tools": tools()}
+        write_pages(self.home, Release(self.number, folder, told), self.rule_set)
 
     def _write_text(self, name: str, text: str) -> None:
         with self.home.replacing(self.folder / name) as temporary:
@@ -407,9 +421,10 @@ class _Rollback(_Builder):
 
 def write_pages(home: Home, release: Release, rule_set: PublishedRules) -> None:
     """Write the card and the report of a release, which say what it holds."""
-    with home.replacing(release.folder / "README.md") as temporary:
-        write_card(release.folder, rule_set, temporary, release.number)
     work = release.folder.with_name(f"{release.number}.work") / "report"
+    work.mkdir(parents=True, exist_ok=True)
+    with home.replacing(release.folder / "README.md") as temporary:
+        write_card(release, rule_set, temporary, scratch=work)
     write_report(release.folder, rule_set, work, release.number)
     page = release.folder / "report" / "index.html"
     page.parent.mkdir(exist_ok=True)

@@ -22,8 +22,8 @@ def _schema(label_names: tuple[str, ...], sample_rate_hz: int, config: str) -> p
     plain["label"] = ClassLabel(names=list(label_names))
     if config == "default":
         media = {"image": Image(), "audio": Audio(sampling_rate=sample_rate_hz)}
-        at = list(plain).index("label") + 1
-        plain = Features(dict([*list(plain.items())[:at], *media.items(), *list(plain.items())[at:]]))
+        # First in the file: by its first bytes the Hub finds what it holds of it, and media stay as they are.
+        plain = Features({**media, **plain})
     return plain.arrow_schema
 
 

@@ -24,6 +24,7 @@ Row = dict[str, Any]
 FACTS = ("url", "title", "creator", "year", "license", "attribution", "tags", "about")
 OUTCOME = ("modality", "size_bytes", "sha256", "fetched_at", "reason", "detail")
 REPLY = ("address", "state", "etag", "last_modified", "told")
+OF_A_FETCH = ("source", "source_id", "sha256", "fetched_at")  # what tells a fetch that gave something from all others
 OPTED_OUT = "opted_out"
 
 _ROWS_AT_ONCE = 10_000  # Python objects of journals in memory
@@ -115,6 +116,27 @@ def listed_versions(home: Home, source: str) -> pa.Table:
     found = known(home, source)
     versions = flat(found.rows["version"].take(pa.array(found.current)))
     return pa.table([pa.repeat(source, len(found.ids)), found.ids, versions], ["source", "source_id", "version"])
+
+
+def addresses(home: Home, fetches: pa.Table) -> pa.Array:
+    """Return where the media of fetches lay; null for local files, and for what no table of items tells of any more.
+
+    Args:
+        fetches: the columns OF_A_FETCH. Whatever moves an item makes another fetch of it, so each has one address.
+    """
+    found, names = pa.nulls(len(fetches), pa.string()), _fetch_names(fetches)
+    for source in pc.unique(fetches["source"].filter(fetches["fetched_at"].is_valid())).to_pylist():
+        rows = read_tables(home.items(source), INGESTED, [*OF_A_FETCH, "address", "version"])
+        is_meant = pc.and_(rows["address"].is_valid(), pc.is_in(rows["sha256"], value_set=flat(fetches["sha256"])))
+        rows = rows.filter(is_meant).sort_by([("version", "descending")])
+        found = pc.coalesce(found, taken(flat(rows["address"]), places(names, _fetch_names(rows))))
+    return found
+
+
+def _fetch_names(fetches: pa.Table) -> pa.Array:
+    """Return a name for each fetch, null for a local file."""
+    at_ms = pc.cast(pc.cast(fetches["fetched_at"], pa.int64()), pa.string())
+    return flat(pc.binary_join_element_wise(*(fetches[name] for name in OF_A_FETCH[:3]), at_ms, "\0"))
 
 
 def write_rows(home: Home, source: str, rows: pa.Table) -> None:

@@ -23,10 +23,9 @@ from curation import tombstones
 from curation.building import hash_files, write_pages
 from curation.card import CONFIGS
 from curation.columns import Bools, mask
-from curation.features import features_schema
 from curation.history import leftovers, remove_empty, unfinished
 from curation.releases import Release, get, numbers, rule_set_of, tidy
-from curation.shards import by_bucket, open_writer
+from curation.shards import by_bucket, rows_without, write_rows
 from curation.store import Home, file_sha256
 
 PAGES = ("README.md", "report/index.html")
@@ -158,7 +157,6 @@ def _drop_pairs(
     Args:
         is_last: the release holds no others. Then one table without rows stays, for what it remembers is read by it.
     """
-    rule_set = rule_set_of(release)
     buckets = {name for name, _ in by_bucket(pa.Table.from_pylist(held), release.manifest["buckets"])}
     names = []
     for config, folder in CONFIGS.items():
@@ -166,33 +164,25 @@ def _drop_pairs(
         for name in listed:
             if folder != "data" or Path(name).stem in buckets:
                 stays_empty = is_last and config == "metadata" and name == listed[0]
-                _drop_rows(home, release, name, features_schema(rule_set, config), gone, stays_empty=stays_empty)
+                _drop_rows(home, release, name, gone, stays_empty=stays_empty)
                 names.append(name)
     return names
 
 
-def _drop_rows(
-    home: Home, release: Release, name: str, schema: pa.Schema, gone: pa.Array, *, stays_empty: bool
-) -> None:
+def _drop_rows(home: Home, release: Release, name: str, gone: pa.Array, *, stays_empty: bool) -> None:
     """Write a file anew without the rows of some pairs; without any row it goes, too."""
     path = release.folder / name
     if not path.exists():
         return
-    with pq.ParquetFile(path) as file:
-        ids = (file.read_row_group(group, ["pair_id"])["pair_id"] for group in range(file.num_row_groups))
-        stays = [mask(pc.invert(pc.is_in(column, value_set=gone))) for column in ids]
-        if all(rows.all() for rows in stays):
-            return
-        if not any(rows.any() for rows in stays) and not stays_empty:
-            path.unlink()
-            return
-        with home.replacing(path) as temporary:
-            with open_writer(temporary, schema) as writer:
-                for group, rows in enumerate(stays):
-                    if rows.any():
-                        table = file.read_row_group(group).filter(pa.array(rows)).cast(schema)
-                        writer.write_table(table, row_group_size=len(table))
-            _share(home, release, name, temporary)
+    stays = rows_without(path, gone)
+    if all(rows.all() for rows in stays):
+        return
+    if not any(rows.any() for rows in stays) and not stays_empty:
+        path.unlink()
+        return
+    with home.replacing(path) as temporary:
+        write_rows(path, temporary, stays)
+        _share(home, release, name, temporary)
 
 
 def _share(home: Home, release: Release, name: str, temporary: Path) -> None:

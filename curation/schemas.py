@@ -116,6 +116,17 @@ TAGGED = pa.schema(
     ]
 )
 
+# derived/heard-<key>/<batch>.parquet: one row for a blob, by which a published clip is told in it.
+HEARD = pa.schema(
+    [
+        ("sha256", pa.string()),
+        ("frames", pa.int64()),  # at the rule set's sample rate
+        ("fingerprint", pa.binary()),  # as in RECORDINGS
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
 # What others than its source say of an item; `source` begins with one of rules.engine.ORIGINS.
 DERIVED_TAG = pa.struct(
     [("kind", pa.string()), ("value", pa.string()), ("source", pa.string()), ("confidence", pa.float64())]
@@ -175,7 +186,7 @@ _SIDE = [
     ("fetched_at", pa.timestamp("ms", tz="UTC")),
 ]
 
-# metadata/<split>-*.parquet, and with image and audio after label the columns of data/<split>-*.parquet.
+# metadata/<split>-*.parquet, and behind image and audio the columns of data/<split>-*.parquet.
 # label is a name here; the shard writer gives it the index of the rule set's list.
 PAIRS = pa.schema(
     [
@@ -206,12 +217,33 @@ REFERENCES = pa.schema(
         ("split", pa.string()),
         ("label", pa.string()),
         ("url", pa.string()),
+        ("address", pa.string()),  # where its media were fetched; null for local files
         ("start_s", pa.float64()),  # null for an image
         ("duration_s", pa.float64()),
         ("sha256", pa.string()),
         ("fingerprint", pa.string()),  # image: perceptual hash in hex; music: chromaprint of the span in base64
         ("license", pa.string()),
         ("checked_at", pa.timestamp("ms", tz="UTC")),
+    ]
+)
+
+# releases/<n>/yield.parquet of a release that was rehydrated: two rows for every published pair, the image's first.
+YIELD = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("side", pa.string()),
+        ("split", pa.string()),
+        ("source", pa.string()),
+        ("source_id", pa.string()),
+        ("url", pa.string()),
+        ("title", pa.string()),
+        ("sha256", pa.string()),  # that was published
+        ("start_s", pa.float64()),  # null for an image
+        ("outcome", pa.string()),  # embedded, exact, same_content, changed, gone, not_fetched
+        ("found_sha256", pa.string()),  # of what was found; null of what is embedded
+        ("reason", pa.string()),  # why the side cannot be used
+        ("detail", pa.string()),
+        ("is_kept", pa.bool_()),  # the pair is in the release
     ]
 )
 

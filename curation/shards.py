@@ -6,7 +6,7 @@ stored uncompressed, so that what did not change stays byte for byte what it was
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +16,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation.columns import Bools, mask
 from curation.cutting import Place
 from curation.features import features_schema, indexed_labels
 from curation.releases import PublishedRules
 from curation.store import Home
 from rules.schema import RuleSet
 
-MAX_ROW_GROUP_BYTES = 100_000_000  # the Hub's viewer stops at 286 MiB; a reader holds one group in memory
+MAX_ROW_GROUP_BYTES = 100_000_000  # a reader holds one group in memory
+VIEWER_ROW_GROUP_BYTES = 286 * 1024**2  # where the Hub's viewer stops
+FILLED_SHARE = 0.99  # of that; the rest is for what Parquet adds: headers of pages, levels, dictionaries
 TARGET_FILE_BYTES = 400_000_000
 TYPICAL_IMAGE_BYTES = 200_000  # a picture of 1024 px at quality 92
 ROWS_PER_METADATA_FILE = 100_000
 MEDIA_COLUMNS = ("image", "audio")
+# Smaller than a picture, so that each has a page of its own: a page's header holds the size of all that is in it.
+PAGE_BYTES = 65_536
+READ_BYTES = 1 << 20
 
 
 def row_bytes(rule_set: RuleSet) -> int:
@@ -108,8 +114,8 @@ def _row_groups(bucket: Bucket, plain: pa.Table, schema: pa.Schema) -> Iterator[
     held: list[pa.Table] = []
     start, size_bytes = 0, 0
     for row, batch in enumerate(media):
-        row_bytes = batch.nbytes
-        if held and size_bytes + row_bytes > MAX_ROW_GROUP_BYTES:
+        row_bytes = batch.nbytes + plain.slice(row, 1).nbytes
+        if held and size_bytes + row_bytes > FILLED_SHARE * MAX_ROW_GROUP_BYTES:
             yield _joined(plain.slice(start, len(held)), held, schema)
             start, held, size_bytes = row, [], 0
         held.append(batch)
@@ -155,8 +161,55 @@ def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     for name in set(MEDIA_COLUMNS) & set(schema.names):
         compression |= {f"{name}.bytes": "none", f"{name}.path": "zstd"}
     return pq.ParquetWriter(
-        path, schema, compression=compression, use_dictionary=plain, write_statistics=plain, write_page_index=True
+        path,
+        schema,
+        compression=compression,
+        use_dictionary=plain,
+        write_statistics=plain,
+        write_page_index=True,
+        data_page_size=PAGE_BYTES,
     )
+
+
+def rows_without(path: Path, gone: pa.Array) -> list[Bools]:
+    """Return of every row group of a file which of its rows are not of these pairs."""
+    with pq.ParquetFile(path) as file:
+        ids = (file.read_row_group(group, ["pair_id"])["pair_id"] for group in range(file.num_row_groups))
+        return [mask(pc.invert(pc.is_in(column, value_set=gone))) for column in ids]
+
+
+def write_rows(source: Path, target: Path, stays: Sequence[Bools]) -> None:
+    """Write some rows of a file anew, as a build of just these would, in the row groups that they have.
+
+    Args:
+        stays: as `rows_without` gives it.
+    """
+    # Read in small parts and not ahead, or each row group would be in memory twice.
+    with pq.ParquetFile(source, buffer_size=READ_BYTES, pre_buffer=False) as file:
+        schema = _as_written(file.schema_arrow)
+        with open_writer(target, schema) as writer:
+            for group, rows in enumerate(stays):
+                if rows.any():
+                    writer.write_table(_some_rows(file, group, rows, schema), row_group_size=int(rows.sum()))
+
+
+def _some_rows(file: pq.ParquetFile, group: int, rows: Bools, schema: pa.Schema) -> pa.Table:
+    columns = [name for name in schema.names if name not in MEDIA_COLUMNS]
+    plain = file.read_row_group(group, columns).filter(pa.array(rows))
+    if len(columns) == len(schema):
+        return plain.cast(schema)
+    # A chunk for each row, as a build has it: the writer ends a page with a chunk.
+    batches = file.iter_batches(1, [group], list(MEDIA_COLUMNS), use_threads=False)
+    media = [pa.Table.from_batches([batch]) for row, batch in enumerate(batches) if rows[row]]
+    return _joined(plain, media, schema)
+
+
+def _as_written(schema: pa.Schema) -> pa.Schema:
+    """Return the schema that a file was written with: the elements of a list have another name in Parquet."""
+    for at, field in enumerate(schema):
+        if pa.types.is_list(field.type):
+            schema = schema.set(at, field.with_type(pa.list_(field.type.value_type)))
+    return schema
 
 
 def _leaf(field: pa.Field) -> str:
@@ -168,8 +221,9 @@ def write_plain(home: Home, path: Path, rows: pa.Table, rule_set: PublishedRules
     """Write rows without media, labels as indices."""
     if not path.exists():
         table = indexed_labels(rows, rule_set)
+        rows_per_group = max(1, int(len(table) * FILLED_SHARE * MAX_ROW_GROUP_BYTES / max(1, table.nbytes)))
         with home.replacing(path) as temporary, open_writer(temporary, table.schema) as writer:
-            writer.write_table(table)
+            writer.write_table(table, row_group_size=rows_per_group)
 
 
 def metadata_counts(pairs: pa.Table, counts: Mapping[str, int]) -> dict[str, int]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import fingerprints
+from curation import fingerprints, ingested
 from curation.assignment import Assignment
 from curation.choosing import Pairs
 from curation.clips import earlier_keys
@@ -16,6 +16,7 @@ from curation.columns import HEAD_DIGITS, Ints, flat, heads, places, taken
 from curation.eligible import Side
 from curation.memory import SPLITS, Memory
 from curation.schemas import ASSIGNMENT, PAIRS, REFERENCES
+from curation.store import Home
 from curation.tagging import Fitting
 from rules.engine import Fit
 
@@ -120,14 +121,14 @@ def assignment_table(assignment: Assignment, memory: Memory, number: int) -> pa.
     music |= shared | {"release": _first_release(memory.clips, clip_places, len(pairs), number)}
     return pa.concat_tables(
         [
-            _ordered(pa.concat_tables([_table(images), _gone(memory.images, image_places, pool.images)])),
-            _ordered(pa.concat_tables([_table(music), _gone(memory.clips, clip_places, pool.music)])),
+            ordered(pa.concat_tables([_table(images), _gone(memory.images, image_places, pool.images)])),
+            ordered(pa.concat_tables([_table(music), _gone(memory.clips, clip_places, pool.music)])),
         ]
     )
 
 
-def _ordered(rows: pa.Table) -> pa.Table:
-    """Order rows of one side by sha256 and start."""
+def ordered(rows: pa.Table) -> pa.Table:
+    """Order rows of one side of ASSIGNMENT by sha256 and start."""
     starts = rows["start_sample"].fill_null(0).to_numpy()
     return rows.take(pa.array(np.lexsort((starts, heads(rows["sha256"], HEAD_DIGITS), heads(rows["sha256"])))))
 
@@ -174,10 +175,11 @@ def _gone(known: pa.Table, at: Ints, side: Side) -> pa.Table:
     return pa.table([columns[name] for name in ASSIGNMENT.names], ASSIGNMENT)
 
 
-def references_table(pairs: pa.Table, measured_images: pa.Table, measured_recordings: pa.Table) -> pa.Table:
+def references_table(home: Home, pairs: pa.Table, measured_images: pa.Table, measured_recordings: pa.Table) -> pa.Table:
     """Return two rows for every pair, schema REFERENCES: enough to fetch its sides again.
 
     Args:
+        home: its tables of items say where media were fetched.
         pairs: schema PAIRS with a column split.
         measured_images: schema IMAGES, for the images of the pairs.
         measured_recordings: schema RECORDINGS, likewise.
@@ -191,8 +193,8 @@ def references_table(pairs: pa.Table, measured_images: pa.Table, measured_record
             at.tolist(), pairs["music_start_s"].to_pylist(), pairs["music_duration_s"].to_pylist(), strict=True
         )
     ]
-    images = _side(pairs, "image") | {"fingerprint": pa.array([f"{each:016x}" for each in hashes.to_pylist()])}
-    music = _side(pairs, "music") | {"fingerprint": pa.array(spans, pa.string())}
+    images = _side(home, pairs, "image") | {"fingerprint": pa.array([f"{each:016x}" for each in hashes.to_pylist()])}
+    music = _side(home, pairs, "music") | {"fingerprint": pa.array(spans, pa.string())}
     music |= {"start_s": pairs["music_start_s"], "duration_s": pairs["music_duration_s"]}
     both = [
         pa.table([side.get(field.name, pa.nulls(len(pairs), field.type)) for field in REFERENCES], REFERENCES)
@@ -202,7 +204,9 @@ def references_table(pairs: pa.Table, measured_images: pa.Table, measured_record
     return pa.concat_tables(both).take(pa.array(np.arange(2 * len(pairs)).reshape(2, -1).T.ravel()))
 
 
-def _side(pairs: pa.Table, side: str) -> dict[str, pa.Array]:
+def _side(home: Home, pairs: pa.Table, side: str) -> dict[str, pa.Array]:
     shared = {name: pairs[name] for name in ("pair_id", "split", "label")}
     facts = {name: pairs[f"{side}_{name}"] for name in ("url", "sha256", "license")}
-    return shared | facts | {"side": pa.repeat(side, len(pairs)), "checked_at": pairs[f"{side}_fetched_at"]}
+    named = pa.table({name: pairs[f"{side}_{name}"] for name in ingested.OF_A_FETCH})
+    facts |= {"address": ingested.addresses(home, named), "checked_at": named["fetched_at"]}
+    return shared | facts | {"side": pa.repeat(side, len(pairs))}
