@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 
 from curation import measure, model_tags
 from curation.measure import Step
+from curation.publishing import records
+from curation.publishing.records import Record
 from curation.releases import Release, get, numbers, rule_set_of, tidy
 from curation.schemas import ITEMS
 from curation.store import MARKER, Home, digest, read_tables
@@ -27,6 +29,7 @@ class Summary:
     Attributes:
         shared_bytes: of the files that are hard links of the parent's.
         made_by: what differs from the parent.
+        published: where it was sent.
     """
 
     release: int
@@ -41,15 +44,21 @@ class Summary:
     seed: int
     size_bytes: int
     shared_bytes: int
+    published: list[Record]
 
 
 def summaries(home: Home) -> list[Summary]:
     """Return every release, in order."""
     found = {number: get(home, number) for number in numbers(home)}
-    return [_summary(release, found.get(release.manifest["parent"])) for release in found.values()]
+    sent: dict[int, list[Record]] = defaultdict(list)
+    for record in records.read(home):
+        sent[record.release].append(record)
+    return [
+        _summary(release, found.get(release.manifest["parent"]), sent[release.number]) for release in found.values()
+    ]
 
 
-def _summary(release: Release, parent: Release | None) -> Summary:
+def _summary(release: Release, parent: Release | None, published: list[Record]) -> Summary:
     manifest = release.manifest
     rows = pq.read_table(release.folder / "assignment.parquet", columns=["label", "pair_id"])
     parents_files = _inodes([parent.folder]) if parent else {}
@@ -66,10 +75,13 @@ def _summary(release: Release, parent: Release | None) -> Summary:
         seed=manifest["seed"],
         size_bytes=sum(file["size_bytes"] for file in manifest["files"].values()),
         shared_bytes=sum(size for inode, (_, size) in _inodes([release.folder]).items() if inode in parents_files),
+        published=published,
     )
 
 
 def _made_by(manifest: dict[str, Any], parent: dict[str, Any] | None) -> str:
+    if "rehydrated" in manifest:
+        return f"rehydrated from {manifest['rehydrated']['name']}"
     if "rolled_back_to" in manifest:
         return f"rollback to {manifest['rolled_back_to']}"
     if manifest["parent"] is None:

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from curation import copies, explaining, ingested, purging, sources, tombstones
 from curation.explaining import Name, UnknownItem
 from curation.history import alone
+from curation.publishing import records
+from curation.publishing.records import Record
 from curation.purging import Purged
 from curation.releases import Release, get, numbers
 from curation.schemas import ITEMS
@@ -38,6 +40,18 @@ class HeldBy:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedCopy:
+    """A publication that holds an item whose removal was asked for, or may hold it.
+
+    Attributes:
+        pairs: those that the item is in; None where the release is removed here, so that nobody can tell.
+    """
+
+    record: Record
+    pairs: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
     """What was found of an item whose removal was asked for.
 
@@ -47,7 +61,8 @@ class Removal:
         because: why, as it was said the first time.
         sha256s: of its contents: each is refused from now on, whatever the source.
         twins: the names of other items with the same bytes.
-        held_by: a copy of these that was published elsewhere must be updated there.
+        held_by: releases of the work folder.
+        published: what was sent from here and stays elsewhere until a person deletes it there.
         purged: what was deleted, if that was asked for.
     """
 
@@ -58,6 +73,7 @@ class Removal:
     sha256s: list[str]
     twins: list[str]
     held_by: list[HeldBy]
+    published: list[PublishedCopy]
     purged: Purged | None
 
 
@@ -92,6 +108,7 @@ def remove(home: Home, item: str, because: str, purge: bool = False) -> Removal:
         sha256s=sha256s,
         twins=_twins(home, name, sha256s),
         held_by=list(_held_by(home, sha256s)),
+        published=list(_published(home, sha256s)),
         purged=purged,
     )
 
@@ -174,3 +191,15 @@ def _held_by(home: Home, sha256s: Sequence[str]) -> Iterator[HeldBy]:
         if pairs:
             gone = {one["sha256"] for one in release.manifest.get("purged", ())}
             yield HeldBy(number, release.manifest["rule_set"]["name"], pairs, not gone.isdisjoint(sha256s))
+
+
+def _published(home: Home, sha256s: Sequence[str]) -> Iterator[PublishedCopy]:
+    there = numbers(home)
+    for record in records.read(home) if sha256s else ():  # of what was never collected nothing was ever published
+        if record.release not in there:
+            yield PublishedCopy(record, None)
+            continue
+        sent = [sha256 for sha256 in sha256s if sha256 not in record.without]
+        pairs = {row["pair_id"] for row in purging.pairs_of(get(home, record.release), sent)}
+        if pairs:
+            yield PublishedCopy(record, len(pairs))

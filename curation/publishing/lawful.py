@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import tombstones
+from curation.card.counts import names_somebody
 from curation.columns import Bools, Ints, mask
 from curation.releases import Release, rule_set_of
 from curation.store import Home
@@ -107,7 +108,7 @@ def _uses(rows: pa.RecordBatch, side: str, licenses: Licenses, counts: Counter[t
     column = pc.fill_null(rows[f"{side}_license"], UNKNOWN).dictionary_encode()
     names, at = column.dictionary.to_pylist(), column.indices.to_numpy()
     of_names = np.array([USES.index(licenses.use(name)) for name in names], dtype=np.int64)
-    nobody = ~mask(pc.not_equal(pc.utf8_trim_whitespace(rows[f"{side}_attribution"]), ""))
+    nobody = ~mask(names_somebody(rows[f"{side}_attribution"]))
     uses: Ints = of_names[at]
     uses[nobody & (uses == _WITH_ATTRIBUTION)] = _REFERENCE
     pairs, found = np.unique(at * len(USES) + uses, return_counts=True)

@@ -3,11 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from rules.errors import ConfigurationError
 
 NAME = "artune.json"
 VERSION = 1  # raise it when the same release gives other files
+
+_STRICT = ConfigDict(strict=True, extra="forbid")  # anybody may have written the file that is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,8 @@ class PublishedFile:
         sha256: of its bytes.
         rows: of a Parquet file; 0 for a page.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     sha256: str
     size_bytes: int
@@ -37,6 +44,8 @@ class Manifest:
         files: by name; all but the card, which people edit, and the manifest itself.
         prose_sha256: of the card as artune wrote it, without its tables: if the card there differs, somebody edited it.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     data_set: str
     release: int
@@ -73,7 +82,10 @@ def read(content: bytes, where: str) -> Manifest:
         values = json.loads(content)
         if values["code"] > VERSION:
             raise ConfigurationError(f"{where}: a newer artune wrote it, and this one cannot read it: upgrade artune")
-        files = {name: PublishedFile(**row) for name, row in values.pop("files").items()}
-        return Manifest(**values, files=files)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return TypeAdapter(Manifest).validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ConfigurationError(f"{where}: expected a manifest of artune: {told}") from error
+    except (ValueError, TypeError, KeyError) as error:
         raise ConfigurationError(f"{where}: expected a manifest of artune: {error}") from error

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import rules
-from curation import building, collect, explaining, planning, releases, removal, tombstones, verifying
+from curation import building, collect, explaining, history, planning, releases, removal, tombstones, verifying
 from curation.assignment import assign
 from curation.batches import in_threads
 from curation.memory import Memory
+from curation.publishing import records
+from curation.publishing.records import Record
 from curation.releases import Release
 from curation.restoring import memory_after
 from curation.store import Home, file_sha256
@@ -395,3 +397,57 @@ def test_an_override_of_a_removed_item_does_not_stop_a_build(place, tmp_path):
     last = place.build(rules.load(str(folder)))
     assert last is not None
     assert gone not in names(last)
+
+
+# ------ what was published
+
+
+def publish(place: Place, where: str, release: int = 1) -> Record:
+    record = Record(where, None, "tiny", release, f"v{release}", None)
+    records.write(place.home, record)
+    return record
+
+
+def copies_of(place: Place, item: str, **more) -> list[tuple[Record, int | None]]:
+    return [(copy.record, copy.pairs) for copy in place.remove(item, **more).published]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_publications_that_hold_it_are_told(place, side):
+    gone = "music0.wav" if side == "music" else a_picture(place)
+    pairs = sum(row[f"{side}_source_id"] == gone for row in rows(releases.get(place.home, 1)))
+    here, there = publish(place, "/here"), publish(place, "/there")
+    assert copies_of(place, gone) == [(here, pairs), (there, pairs)]
+    second = place.build()
+    assert second is not None
+    publish(place, "/there", second.number)
+    assert copies_of(place, gone) == [(here, pairs), (there, pairs)]
+
+
+def test_a_publication_without_it_is_not_told(place):
+    publish(place, "/here")
+    refused = sorted({path.name for path in place.folder.glob("picture*.bmp")} - names(releases.get(place.home, 1)))
+    assert copies_of(place, refused[0]) == []
+    assert copies_of(place, "folder:never-collected.bmp") == []
+
+
+def test_what_was_deleted_before_a_publication_is_not_in_it(place):
+    gone = a_picture(place)
+    before = publish(place, "/before")
+    assert copies_of(place, gone, purge=True) == [(before, 1)]
+    publish(place, "/after")
+    assert copies_of(place, gone) == [(before, 1)]
+
+
+def test_of_a_release_that_gc_removed_nobody_can_tell(place):
+    old = publish(place, "/here")
+    gone = a_picture(place)
+    for name in names(releases.get(place.home, 1)) - {gone}:
+        if name.startswith("picture"):
+            place.remove(str(name))
+            break
+    assert place.build() is not None
+    found = history.garbage(place.home, keep=1)
+    assert found.releases == [1]
+    history.remove(place.home, found)
+    assert copies_of(place, gone) == [(old, None)]

@@ -34,7 +34,8 @@ class SideFacts:
 
     @property
     def may_go_out(self) -> bool:
-        named = (self.license or "").casefold() == "cc-by-4.0" and (self.attribution or "").strip() != ""
+        says_whom = any(char.isalnum() for char in self.attribution or "")
+        named = (self.license or "").casefold() == "cc-by-4.0" and says_whom
         return (self.license or "").casefold() == "cc0-1.0" or named
 
     @property
@@ -76,7 +77,8 @@ def chosen(home: Home, release: Release) -> list[list[str]]:
     return [array.to_pylist() for array in (found.embedded, found.referenced, found.excluded)]
 
 
-texts = st.sampled_from([None, "", " ", "\u2003", "Ida Ekblad"])
+INVISIBLE = "\u200b\ufeff\u2060"
+texts = st.sampled_from([None, "", " ", "\u2003", INVISIBLE, "Ida Ekblad", "\u5d14\u5317", INVISIBLE + "Ida"])
 names = st.sampled_from([None, "CC0-1.0", "cc0-1.0", "CC-BY-4.0", "cc-by-4.0", "Secret", "secret", "unknown", "MIT"])
 sides = st.builds(SideFacts, names, texts)
 
