@@ -1,6 +1,7 @@
 """Recordings: what is measured of each, and its clips as WAV files, cut by sample count from one ffmpeg process."""
 
 import struct
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -49,6 +50,14 @@ class Measured:
     windows: list[Window]
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A recording's length in frames at the rate that was asked for, and its fingerprint as in Measured."""
+
+    frames: int
+    fingerprint: bytes
+
+
 def measure(path: Path, settings: AudioSettings) -> Measured:
     """Return the length, the fingerprint and the windows of a recording, decoded once in bounded memory.
 
@@ -64,6 +73,17 @@ def measure(path: Path, settings: AudioSettings) -> Measured:
         while len(found) > 1 and found[-1].silence_share == 1:
             found.pop()
         return Measured(round(decoder.frames / settings.sample_rate_hz, 3), decoder.fingerprint(), found)
+
+
+def listen(path: Path, settings: AudioSettings) -> Heard:
+    """Return what tells a recording from others, decoded once; the tempo and the like take most of `measure`'s time.
+
+    Raises:
+        ItemError: "undecodable_audio", "no_audio" or "too_long".
+    """
+    with Decoder(path, settings.sample_rate_hz, settings.channels, with_fingerprint=True) as decoder:
+        deque(decoder.chunks(CHUNK_BLOCKS * _block_frames(settings), MAX_DURATION_S), maxlen=0)  # reads it to its end
+        return Heard(decoder.frames, decoder.fingerprint())
 
 
 def cut(path: Path, settings: AudioSettings, starts: Sequence[int]) -> Iterator[bytes]:

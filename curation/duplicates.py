@@ -113,6 +113,11 @@ def pictures_like(
     return like
 
 
+def have_shape(thumbnails: Thumbnails) -> Bools:
+    """Tell which pictures are not so flat that their hashes are noise."""
+    return _moments(thumbnails).deviation >= MIN_DEVIATION * _CELLS
+
+
 def _near_few(hashes: Keys, few: Keys, max_bits: int) -> Ints:
     """Return the pairs (i, j) of rows of both whose hashes differ in at most `max_bits`, shape (n_pairs, 2)."""
     found = [np.empty((0, 2), dtype=np.int64)]

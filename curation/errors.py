@@ -43,6 +43,8 @@ REASONS: dict[str, tuple[str, str]] = {
     "incomplete": ("fetch", "the body was cut off; `artune retry` goes on where it ended"),
     "host_paused": ("fetch", "the host failed too often, so it is left alone for a while; `artune retry` asks again"),
     "removed": ("removal", "its removal was asked for"),
+    "not_tried": ("rehydrate", "the fetching was ended before by a quota, a full disk or a host that is left alone"),
+    "changed": ("rehydrate", "something else is found now where the published one was"),
     "undecodable_image": ("measure", "the picture is damaged or not what its first bytes say"),
     "too_many_pixels": ("measure", "decoding the picture would need more memory than the limit"),
     "too_small": ("measure", "the shorter side has too few pixels"),

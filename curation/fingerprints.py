@@ -40,6 +40,27 @@ def clip_span(fingerprint: bytes, start_s: float, duration_s: float) -> bytes:
     return fingerprint[first * ITEM_BYTES : max(first, last + 1) * ITEM_BYTES]
 
 
+def is_at(span: Items, recording: Items, start_s: float) -> bool:
+    """Tell whether a recording has the sound of a span from its beginning to its end, where the span began.
+
+    Or an item earlier or later: encoders put some milliseconds of silence before the sound. All items count, for what
+    lies at one place of one recording need not be told from chance: of spans of 30 s of the sample at most 0.076 of the
+    bits differ after Opus at 32 kbit/s or MP3 and AAC at 64, and at least 0.376 from another recording's.
+
+    Args:
+        span: as `clip_span` gives it.
+        recording: of the whole recording.
+    """
+    first = math.ceil(start_s / ITEM_S)
+    for start in range(max(0, first - 1), first + 2):
+        found = recording[start : start + len(span)]
+        wrong = int(np.bitwise_count(found ^ span[: len(found)]).sum())
+        is_whole = len(found) >= max(1, len(span) - 2)  # at the very end an item or two may be missing
+        if is_whole and wrong <= MAX_BIT_ERROR_RATE * ITEM_BITS * len(found):
+            return True
+    return False
+
+
 def overlaps(fingerprints: Sequence[Items]) -> Ints:
     """Return the pairs (i, j), i < j, in order, of recordings that share about 10 s of sound or more at any offset.
 

@@ -165,7 +165,7 @@ def ingest(
         ConfigurationError: as of `asked`, or another ingest of a source is running.
     """
     jobs, to_fill = asked(named, rule_set, labels), labels or rule_set.label_names
-    with _held(home, jobs):
+    with held(home, jobs):
         listed = read_lists(home, jobs, rule_set, means, to_fill, limit)
         settled = [settle(home, job.name, _retagged(home, job.name, rule_set)) for job in jobs]
         orders = []
@@ -173,7 +173,7 @@ def ingest(
             ingested.write_rows(home, job.name, source.written())
             items = choose(source, job.queries, _fitting(source, rule_set, to_fill), limit)
             orders.append((job, source.wanted(items)))
-        ended = _fetch(home, orders, means, Brake(home, quota_bytes))
+        ended = fetch_all(home, orders, means, Brake(home, quota_bytes))
     return [_told(*each) for each in zip(jobs, settled, [listed[job.name] for job in jobs], ended, strict=True)]
 
 
@@ -270,9 +270,9 @@ def retry(
     if unknown:
         raise ConfigurationError(f"no fetch ends with {', '.join(unknown)}: expected of {', '.join(possible)}")
     jobs = opened(named)
-    with _held(home, jobs):
+    with held(home, jobs):
         orders = [(job, _failed(home, job.name, reasons)) for job in jobs]
-        ended = _fetch(home, orders, means, Brake(home, quota_bytes))
+        ended = fetch_all(home, orders, means, Brake(home, quota_bytes))
     waiting = [len(wanted) - each.count for (_, wanted), each in zip(orders, ended, strict=True)]
     return [Ingested(job.name, ended=e, waiting=w) for job, e, w in zip(jobs, ended, waiting, strict=True)]
 
@@ -290,8 +290,12 @@ def _failed(home: Home, source: str, reasons: Collection[str]) -> pa.Table:
 
 
 @contextmanager
-def _held(home: Home, jobs: Sequence[Asked]) -> Iterator[None]:
-    """Hold sources for this process alone, and take up what a killed one left."""
+def held(home: Home, jobs: Sequence[Asked]) -> Iterator[None]:
+    """Hold sources for this process alone, and take up what a killed one left.
+
+    Raises:
+        ConfigurationError: another process is fetching from one of them.
+    """
     with home.in_use(), ExitStack() as stack:
         for job in jobs:
             lock = ingested.working_folder(home, job.name) / "lock"
@@ -348,8 +352,11 @@ def _retagged(home: Home, source: str, rule_set: RuleSet) -> list[FoundList]:
     return now
 
 
-def _fetch(home: Home, orders: Sequence[tuple[Asked, pa.Table]], means: Means, brake: Brake) -> list[Ended]:
-    """Fetch rows that lack their outcome, batches of the sources in turn, and return how they ended."""
+def fetch_all(home: Home, orders: Sequence[tuple[Asked, pa.Table]], means: Means, brake: Brake) -> list[Ended]:
+    """Fetch rows that lack their outcome, batches of the sources in turn, and return how they ended.
+
+    Whoever calls it holds the sources.
+    """
     batches = [
         [
             FetchBatch(home, job.name, job.location, means.web, wanted.take(pa.array(rows)), brake, means.clock)

@@ -45,16 +45,17 @@ class Batch:
 def image_step(rule_set: RuleSet) -> Step:
     parameters = rule_set.image.model_dump(include={"max_side_px", "min_side_px"})
     key = digest(["images", images.VERSION, images.decoder_version(), parameters])
-    return Step("images", IMAGES, key, rule_set.image, partial(_one_by_one, images.measure))
+    return Step("images", IMAGES, key, rule_set.image, partial(one_by_one, images.measure))
 
 
 def recording_step(rule_set: RuleSet) -> Step:
     parameters = rule_set.audio.model_dump(include={"sample_rate_hz", "channels", "clip_s", "silence_dbfs"})
     key = digest(["recordings", audio.VERSION, audio.decoder_version(), parameters])
-    return Step("recordings", RECORDINGS, key, rule_set.audio, partial(_one_by_one, audio.measure))
+    return Step("recordings", RECORDINGS, key, rule_set.audio, partial(one_by_one, audio.measure))
 
 
-def _one_by_one(measure: Callable[[Path, Any], Any], paths: Iterable[Path], settings: object) -> Iterator[Any]:
+def one_by_one(measure: Callable[[Path, Any], Any], paths: Iterable[Path], settings: object) -> Iterator[Any]:
+    """Yield what is measured of each file, or why there is nothing."""
     return (attempt(partial(measure, path, settings)) for path in paths)
 
 

@@ -50,10 +50,12 @@ def parent_of(home: Home, rule_set: RuleSet) -> Release | None:
     """Return the release that the next one of this rule set follows.
 
     Raises:
-        ConfigurationError: the rule set asks for clips of another format, which later releases cannot have.
+        ConfigurationError: the rule set asks for clips of another format, which later releases cannot have, or the last
+            release was rehydrated.
     """
     parent = latest(home, rule_set.name)
     if parent:
+        refuse_rehydrated(parent)
         before, now = (rules.audio.model_dump(include=CLIP_FORMAT) for rules in (rule_set_of(parent), rule_set))
         if before != now:
             raise ConfigurationError(
@@ -61,6 +63,19 @@ def parent_of(home: Home, rule_set: RuleSet) -> Release | None:
                 "released clips stay as they are, so build another format in a work folder of its own"
             )
     return parent
+
+
+def refuse_rehydrated(parent: Release) -> None:
+    """Refuse to go on from a release that was made from a publication.
+
+    Raises:
+        ConfigurationError: it was: what earlier releases held in which split, which is for life, it does not know.
+    """
+    if made_from := parent.manifest.get("rehydrated"):
+        raise ConfigurationError(
+            f"release {parent.number} was rehydrated from {made_from['name']} and does not remember what earlier "
+            "releases held, so nothing can follow it: build in a work folder of its own (--home DIR)"
+        )
 
 
 def refuse(home: Home, rule_set: RuleSet) -> None:

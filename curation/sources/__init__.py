@@ -127,7 +127,8 @@ class WebSource(Protocol):
 
     A module may have more:
         fetched(items, tools): where plain http is not enough. It yields the index of an item and what became of it, in
-            any order, as soon as it is known: Iterator[tuple[int, Fetched | ItemError]].
+            any order, as soon as it is known: Iterator[tuple[int, Fetched | ItemError]]. An item that comes from a
+            publication has no state, and its address and id are whatever its publisher wrote.
         BATCH_ITEMS: how many items a batch has, where the usual number would take too long.
         LISTS_ADD_UP = True: only all lists together tell what an item is, so a limit leaves none early.
     """

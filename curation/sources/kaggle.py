@@ -106,7 +106,10 @@ def fetched(items: Sequence[Found], tools: Tools) -> Iterator[tuple[int, Fetched
     """Yield the index of each item and what became of it, from the archive that is at hand or else from a new one."""
     of_archive: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for index, item in enumerate(items):
-        owner, name, member = item.address.split("/", 2)
+        owner, name, member = (*item.address.split("/", 2), "", "")[:3]
+        if not (SLUG.fullmatch(owner) and SLUG.fullmatch(name)):  # an address may come from a publication
+            yield index, ItemError("address_refused", "expected owner/name/path/in/archive")
+            continue
         of_archive.setdefault((owner, name), []).append((index, member))
     for (owner, name), wanted in of_archive.items():
         archive = attempt(functools.partial(_at_hand, owner, name, tools))
@@ -121,7 +124,7 @@ def fetched(items: Sequence[Found], tools: Tools) -> Iterator[tuple[int, Fetched
 
 
 def _fetch(archive: Archive, member: Member | None, state: str, home: Home) -> Fetched:
-    if member is None or member.state != state:
+    if member is None or state not in ("", member.state):  # who has only a reference to it knows no state
         raise ItemError("gone", "the data set has a new version without it; the next ingest lists that one")
     chunks = archive.chunks(member)
     first = next(chunks, b"")

@@ -167,7 +167,9 @@ def fetched(items: Sequence[Found], tools: Tools) -> Iterator[tuple[int, Fetched
 
 
 def _fetch(item: Found, client: "Client", tools: Tools) -> Fetched:
-    tools.web.permit(item.facts.url)
+    if not VIDEO_ID.fullmatch(item.source_id) or item.address != _page(item.source_id):
+        raise ItemError("address_refused", "no page of a recording on YouTube")  # it may come from a publication
+    tools.web.permit(item.address)
     info = client.info(item.address)
     if info.get("_type", "video") != "video" or info.get("id") != item.source_id:
         raise ItemError("not_available", "YouTube shows another recording in its place")
