@@ -1,99 +1,223 @@
-"""What a publication sends, estimated by a plan and measured after the build: `python -m benchmarks.publication_bytes`.
+"""What travels when a data set is published again after small edits: `python -m benchmarks.publication_bytes`.
 
-The sample is built; then a class shrinks, grows again, and pictures change their label. Each time the files of the
-new release are cut into chunks by their content, as the Hub's storage does it (64 kB on average, 8 to 128 kB), and the
-bytes of those chunks are counted that no file of the parent has.
+200 pairs (1.1 GB: pictures of 1024 px, clips of 30 s in stereo, neither of which compresses) are built, and built again
+after edits as a curator makes them: what the source says of ten pictures and their clips changes, so that these pairs
+get another label; two classes shrink; two pictures and recordings come; the rule set gets another title. The releases
+are then published to a Hub on loopback by the Hub's own client, and the bytes of everything that comes in are counted:
+over Xet from the machine that sent the releases before, over Xet each time from a machine that sent none, and over
+plain LFS. A client knows chunks from its cache, which lasts three weeks, or asks the Hub for the first chunk of a file
+and for one of 1,024 others: https://huggingface.co/docs/xet/deduplication. It takes 10 GB of disk and about six minutes
+on two cores.
 """
 
 import argparse
-import hashlib
-import shutil
+import csv
+import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+import yaml
 
 import rules
-from curation import building, collect, planning
+from curation import building, releases
 from curation.batches import in_threads
 from curation.releases import Release
 from curation.store import Home
+from tests.hub_site import Hub
+from tests.media import RATE_HZ, tune
+from tests.pictures import photo, saved
+from tests.xet_site import XetSite
 
-MIN_BYTES, MAX_BYTES, AVERAGE_BITS = 8_192, 131_072, 16
-GEAR = np.random.default_rng(0).integers(2**64, size=256, dtype=np.uint64)
-PUBLISHED = ("data", "metadata", "references")
+LABELS, PAIRS_PER_LABEL, RECORDING_S = 10, 20, 31
+PAIRS = LABELS * PAIRS_PER_LABEL
+SIZES = (PAIRS_PER_LABEL,) * LABELS
+COLUMNS = ("file", "title", "creator", "genre", "sub_genre", "music_feature", "license")
+WORDS = {"genre": "Genre", "sub_genre": "Kind"}
+REPO = "ida/pairs"
+KNOWING, STRANGE, PLAIN = "Xet", "Xet, another machine", "LFS"
 
-EDITS = {
-    "a class shrinks": {"size: 1347": "size: 2", "Heavy metal: 1347": "Heavy metal: 2"},
-    "it grows again": {"size: 2\n": "size: 1347\n", "Heavy metal: 2": "Heavy metal: 1347"},
-    "pictures change label": {
-        "style: [Digital art, Street art, Graffiti, Pop art]": "style: [Street art, Graffiti, Pop art]",
-        "genre: [Illustration]": "genre: [Poster]",
-        "style: [Fantasy art]": "style: [Fantasy art, Digital art]",
-    },
-}
+LabelOf = dict[str, int]  # of each file
 
 
-def chunks(content: bytes) -> Iterator[bytes]:
-    """Yield the chunks of a file: cut where the gear hash of the last 64 bytes begins with zeros.
+@dataclass(frozen=True)
+class Edit:
+    """One edition of the data set."""
 
-    The gear hash is that of FastCDC (Xia et al., USENIX ATC 2016).
+    what: str
+    goal: str  # the share of the data set that may travel over Xet
+    release: Release
+
+
+def make_media(folder: Path, numbers: Iterable[int]) -> None:
+    """Make a picture and a recording of each number, all different."""
+    with ProcessPoolExecutor(2) as workers:
+        list(workers.map(_make, ((folder, number) for number in numbers)))
+
+
+def _make(which: tuple[Path, int]) -> None:
+    folder, number = which
+    saved(folder / f"{number:03}.jpg", photo(1024, 1024, number), quality=95)
+    hiss = np.random.default_rng(number).normal(0, 0.02, (RECORDING_S * RATE_HZ, 2))
+    soundfile.write(folder / f"{number:03}.wav", tune(RECORDING_S, number)[:, None] + hiss, RATE_HZ, "PCM_16")
+
+
+def write_table(folder: Path, label_of: LabelOf) -> None:
+    """Write what the source says of each file; a file that is not named stays out of the data set."""
+    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for name, label in label_of.items():
+            says = (f"Genre {label}", "", "") if name.endswith(".jpg") else ("", f"Kind {label}", "Played")
+            writer.writerow([name, f"Work {Path(name).stem}", "Ida", *says, "CC0-1.0"])
+
+
+def write_rules(folder: Path, sizes: Iterable[int], title: str = "Ten labels") -> None:
+    """Write a rule set in which each label has a genre and a sub-genre of its own."""
+    labels = [
+        {
+            "name": f"Label {number}",
+            "size": size,
+            "image": {"any": [{"genre": [f"Genre {number}"]}]},
+            "music": {"features": ["Played"], "sub_genres": {f"Kind {number}": size}},
+        }
+        for number, size in enumerate(sizes)
+    ]
+    words = {kind: {f"{word} {n}": None for n in range(LABELS)} for kind, word in WORDS.items()}
+    parts: dict[str, Mapping[str, object]] = {
+        "settings": {"name": "ten", "title": title, "seed": 1},
+        "labels": {"labels": labels},
+        "vocabulary": {"vocabulary": {**words, "music_feature": {"Played": None}}},
+        "licenses": {"licenses": {"embed": ["CC0-1.0"]}},
+    }
+    folder.mkdir(exist_ok=True)
+    for name, part in parts.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(part, sort_keys=False), encoding="utf-8")
+
+
+def published(release: Release, config: str, columns: list[str]) -> pa.Table:
+    """Return columns of a config of a release, in the order of pair_id."""
+    paths = sorted((release.folder / config).iterdir())
+    return pa.concat_tables([pq.read_table(path, columns=columns) for path in paths]).sort_by("pair_id")
+
+
+def relabeled(release: Release, label_of: LabelOf) -> LabelOf:
+    """Give both sides of one pair of each label to the next label.
+
+    So each label has one picture and one clip that are free, which makes them partners again: no pair ends, as when a
+    rule changes that fits both. What is chosen lies in all buckets.
     """
-    gear = GEAR[np.frombuffer(content, dtype=np.uint8)]
-    for shift in (1, 2, 4, 8, 16, 32):  # the hash of 2 n bytes from those of n bytes
-        older = np.zeros_like(gear)
-        older[shift:] = gear[:-shift]
-        gear = gear + (older << np.uint64(shift))
-    ends = np.flatnonzero(gear >> np.uint64(64 - AVERAGE_BITS) == 0) + 1
-    start = 0
-    while start < len(content):
-        place = int(np.searchsorted(ends, start + MIN_BYTES))
-        end = int(ends[place]) if place < len(ends) else len(content)
-        end = min(end, start + MAX_BYTES, len(content))
-        yield content[start:end]
-        start = end
+    rows = published(release, "metadata", ["pair_id", "label", "image_source_id", "music_source_id"]).to_pylist()
+    changed = dict(label_of)
+    for label in range(LABELS):
+        row = [row for row in rows if row["label"] == label][(7 * label + 5) % PAIRS_PER_LABEL]
+        changed |= dict.fromkeys((row["image_source_id"], row["music_source_id"]), (label + 1) % LABELS)
+    return changed
 
 
-def stored(release: Release) -> dict[str, int]:
-    """Return the size in bytes of every chunk of a release's published files, by hash."""
-    paths = [path for folder in PUBLISHED for path in sorted((release.folder / folder).iterdir())]
-    return {hashlib.sha256(part).hexdigest(): len(part) for path in paths for part in chunks(path.read_bytes())}
+def make_edits(root: Path) -> list[Edit]:
+    """Build the data set and every edit of it, each upon the one before."""
+    media, rule_folder = root / "media", root / "rules"
+    media.mkdir()
+    make_media(media, range(PAIRS + 2))
+    files = [f"{number:03}.{ending}" for number in range(PAIRS + 2) for ending in ("jpg", "wav")]
+    everything = {name: int(name[:3]) % LABELS for name in files}
+
+    def build(label_of: LabelOf, sizes: Iterable[int], title: str = "Ten labels") -> Release:
+        write_table(media, label_of)
+        write_rules(rule_folder, sizes, title)
+        rule_set, home = rules.load(str(rule_folder)), Home(root / "home")
+        release = building.build(home, [f"folder:{media}"], rule_set, in_threads(2), may_drop=True)
+        assert release is not None
+        return release
+
+    label_of = dict(list(everything.items())[: 2 * PAIRS])
+    edits = [Edit("first release", "", build(label_of, SIZES))]
+    label_of = relabeled(edits[0].release, label_of)
+    edits.append(Edit("5 % get another label", "1 %", build(label_of, SIZES)))
+    smaller = (*(size - 1 for size in SIZES[:2]), *SIZES[2:])
+    edits.append(Edit("1 % dropped", "3 %", build(label_of, smaller)))
+    label_of |= {name: label + 2 for name, label in everything.items() if name not in label_of}
+    larger = (*smaller[:2], *(size + 1 for size in smaller[2:4]), *smaller[4:])
+    edits.append(Edit("1 % added", "3 %", build(label_of, larger)))
+    edits.append(Edit("another card", "0.1 %", build(label_of, larger, "Ten labels, by another title")))
+    return edits
 
 
-def edit(rule_folder: Path, changes: dict[str, str]) -> None:
-    """Change what stands in labels.yaml."""
-    path = rule_folder / "labels.yaml"
-    text = path.read_text(encoding="utf-8")
-    for old, new in changes.items():
-        assert text.count(old) == 1, f"{old!r} stands there {text.count(old)} times"
-        text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
+def changed_rows(before: Release, after: Release) -> str:
+    """Return how many pairs changed, ended and came."""
+    old, new = (
+        dict(zip(*published(release, "metadata", ["pair_id", "label"]).to_pydict().values(), strict=True))
+        for release in (before, after)
+    )
+    changed = sum(pair in new and new[pair] != label for pair, label in old.items())
+    return f"{changed} changed, {len(old.keys() - new.keys())} ended, {len(new.keys() - old.keys())} new"
+
+
+def size_bytes(release: Release) -> int:
+    """Return the size of the published data files."""
+    names = ("data/", "metadata/", "references/")
+    return sum(row["size_bytes"] for name, row in release.manifest["files"].items() if name.startswith(names))
+
+
+def travel(root: Path, way: str, edits: list[Edit]) -> list[int]:
+    """Publish every release to a new Hub and return the bytes that came in there for each."""
+    totals: list[int] = []
+    with tempfile.TemporaryDirectory(dir=root) as name, ExitStack() as stack:
+        folder = Path(name)
+        xet = None if way == PLAIN else stack.enter_context(XetSite(folder / "xorbs"))
+        hub = stack.enter_context(Hub(folder / "hub", xet=xet))
+        for edit in edits:
+            machine = folder / (f"machine{edit.release.number}" if way == STRANGE else "machine")
+            publish_elsewhere(root / "home", edit.release, hub, machine, is_xet=xet is not None)
+            assert f"v{edit.release.number}" in hub.repo(REPO).tags
+            totals.append(hub.received_bytes + (xet.received.total() if xet else 0))
+    return np.diff(totals, prepend=0).tolist()
+
+
+def publish_elsewhere(home: Path, release: Release, hub: Hub, machine: Path, *, is_xet: bool) -> None:
+    """Publish in a process of its own, for the client reads its settings once."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.user("ida").token, "HF_HOME": str(machine)}
+    environment |= {"HF_HUB_DISABLE_XET": "0" if is_xet else "1"}
+    command = [sys.executable, "-m", "benchmarks.publication_bytes", "--publish", str(home), str(release.number)]
+    subprocess.run(command, env=environment, check=True)
+
+
+def publish(home: Home, number: int) -> None:
+    """Publish a release to the Hub of the environment."""
+    from curation.publishing import hub  # with the settings of this process
+
+    hub.publish(home, releases.get(home, number), REPO, in_threads(1), private=False)
 
 
 def main() -> None:
-    """Print estimate and truth of each edit."""
-    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
+    """Print what travels after each edit, and its share of the data set."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--publish", nargs=2, metavar=("HOME", "RELEASE"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.publish:
+        publish(Home(Path(arguments.publish[0])), int(arguments.publish[1]))
+        return
+    ways = (KNOWING, STRANGE, PLAIN)
     with tempfile.TemporaryDirectory() as name:
-        home, folder = Home(Path(name) / "home"), Path(name) / "rules"
-        shutil.copytree(Path(rules.__file__).parent / "museart18", folder)
-        release = building.build(home, ["sample"], rules.load(str(folder)), in_threads(2))
-        assert release is not None
-        known = stored(release)
-        print(f"release 1: {sum(known.values()) / 1e6:.1f} MB in {len(known):,} chunks")
-        for what, changes in EDITS.items():
-            edit(folder, changes)
-            rule_set = rules.load(str(folder))
-            plan = planning.plan(home, collect.list_sources(home, ["sample"]), rule_set)
-            release = building.build(home, ["sample"], rule_set, in_threads(2), may_drop=True)
-            assert release is not None
-            now = stored(release)
-            sent = sum(size_bytes for chunk, size_bytes in now.items() if chunk not in known)
-            guess, pairs = plan.sending, plan.changes.pairs
-            print(f"{what}: {pairs.new} new pairs, {pairs.ended} end, {guess.rows} rows; ", end="")
-            print(f"estimate {guess.total_bytes / 1e6:.2f} MB ({guess.new_media_bytes / 1e6:.2f} new media), ", end="")
-            print(f"sent {sent / 1e6:.2f} of {sum(now.values()) / 1e6:.1f} MB: {guess.total_bytes / sent:.2f} times")
-            known = now
+        edits = make_edits(Path(name))
+        counts = {way: travel(Path(name), way, edits) for way in ways}
+        print(f"| edit | rows | goal | {' | '.join(ways)} |\n|---|---|---|{'---|' * len(ways)}")
+        for at, edit in enumerate(edits):
+            rows = changed_rows(edits[at - 1].release, edit.release) if at else f"{PAIRS} new"
+            total = size_bytes(edit.release)
+            cells = [f"{counts[way][at] / 1e6:,.2f} MB, {counts[way][at] / total:.2%}" for way in ways]
+            print(f"| {edit.what} | {rows} | {edit.goal} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
