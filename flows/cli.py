@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import calibrate, collecting, history, plan, rules_commands, settings
+from flows import calibrate, collecting, history, plan, publishing, rules_commands, settings
 from flows.terminal import (
     HomeOption,
     ReleaseOption,
@@ -17,6 +17,7 @@ from flows.terminal import (
     last_build,
     listing_of,
     remember_build,
+    say,
 )
 from rules.errors import ConfigurationError
 
@@ -36,7 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,  # a traceback must not show what a variable holds
 )
-for commands in (collecting, plan, history, calibrate):
+for commands in (collecting, plan, history, publishing, calibrate):
     app.add_typer(commands.app)
 app.add_typer(rules_commands.app, name="rules")
 
@@ -175,10 +176,20 @@ def status(home: HomeOption = None) -> None:
         console.print(f"{place.root} has no release yet; `artune build` makes one.", markup=False, soft_wrap=True)
     for release in last.values():
         _show(release, releases.rule_set_of(release))
+        _show_published(place, release)
     if (place.root / "found").is_dir():
         collecting.show_tally(place, rules.load(last_build(place)[1]))
     for claim in unfinished(place):
-        console.print(f"Release {claim.stem} is claimed and not finished; the same `artune build` goes on with it.")
+        console.print(f"Release {claim.stem} is claimed and not finished; the same command goes on with it.")
+
+
+def _show_published(home: "Home", release: "Release") -> None:
+    from curation.publishing import records
+
+    for record in records.read(home):
+        if record.release == release.number:
+            lacks = "" if record.verified else "; it was never loaded back: the same `artune publish` does that"
+            say(f"Published as {record.version} of {record.where}{lacks}.")
 
 
 @app.command()

@@ -1,10 +1,8 @@
 """The commands about the web: sources, ingest, retry, remove."""
 
 import importlib.util
-import re
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,14 +10,19 @@ import typer
 from curation.errors import PARKED
 from flows import settings
 from flows.terminal import (
+    FAILED_EXIT_CODE,
     HomeOption,
+    QuotaOption,
     RulesOption,
     console,
     home_of,
     last_build,
     last_ingest,
+    quota_bytes_of,
     remember_build,
     remember_ingest,
+    say,
+    stoppable,
     table,
 )
 from rules.errors import ConfigurationError
@@ -29,26 +32,17 @@ if TYPE_CHECKING:  # what these import takes longer than a command that only loo
 
     from curation.errors import ItemError
     from curation.ingest import Forecast, Ingested
-    from curation.removal import Removal
+    from curation.removal import PublishedCopy, Removal
     from curation.sources import Need, WebSource
     from curation.store import Home
     from rules.schema import RuleSet
 
 PACKAGES = ("aiohttp", "aiolimiter", "protego", "tenacity")  # of the client that asks the web, whatever the source
-BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-ALL_FAILED_EXIT_CODE = 3
 STOPPED = "Stopped. What was fetched stays; the same command goes on from here."
-STOPPED_EXIT_CODE = 130  # of what ends by Ctrl-C, as shells have it
 
 SourcesArgument = Annotated[
     list[str],
     typer.Argument(metavar="SOURCE[:PLACE]...", help="wikiart, kaggle and so on; `artune sources` lists them."),
-]
-QuotaOption = Annotated[
-    str | None,
-    typer.Option(
-        "--quota", metavar="SIZE", help="Stop when all that was ever fetched takes this much disk: 20GB, 500MB, 1.5TiB."
-    ),
 ]
 
 app = typer.Typer()
@@ -131,7 +125,7 @@ def ingest(
     import rules
     from curation import releases
 
-    place, quota_bytes, labels = home_of(home), _bytes(quota), label or []
+    place, quota_bytes, labels = home_of(home), quota_bytes_of(quota), label or []
     rules_name = rules_name or last_build(place)[1]
     rule_set = rules.load(rules_name)
     _refuse_missing()
@@ -140,7 +134,7 @@ def ingest(
         _forecast(place, source, rule_set, labels, limit)
         return
     remember_ingest(place, source, rules_name)
-    with _stoppable():
+    with stoppable(STOPPED):
         settings.quiet_prefect()
         from flows import ingest as ingest_flow
 
@@ -151,7 +145,7 @@ def ingest(
             remember_build(place, _with_items(place), rules_name)
         options = [part for name in source for part in ("--source", name)] + ["--rules", rules_name]
         options += ["--home", home] if home else []
-        _say(f"Build with it:  artune build {shlex.join(options)}")
+        say(f"Build with it:  artune build {shlex.join(options)}")
     _fail_if_all_failed(done)
 
 
@@ -173,13 +167,13 @@ def retry(
     """
     import rules
 
-    place, quota_bytes = home_of(home), _bytes(quota)
+    place, quota_bytes = home_of(home), quota_bytes_of(quota)
     last, _ = last_ingest(place)
     named = [last.get(name, name) for name in source or _ingested(place)]
     if not named:
         raise ConfigurationError(f"{place.root}: nothing was ingested yet; `artune ingest` does that")
     _refuse_missing()
-    with _stoppable():
+    with stoppable(STOPPED):
         settings.quiet_prefect()
         from flows import ingest as ingest_flow
 
@@ -202,27 +196,6 @@ def _with_items(home: "Home") -> list[str]:
     return [last.get(name, name) for name in _ingested(home) if any(home.items(name).glob("*.parquet"))]
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Say what Ctrl-C means, also while Prefect is still starting."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(STOPPED, err=True)
-        raise typer.Exit(STOPPED_EXIT_CODE) from None
-
-
-def _bytes(text: str | None) -> int | None:
-    """Return a size that a person wrote."""
-    if text is None:
-        return None
-    written = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
-    size_bytes = int(float(written[1]) * BYTES[(written[2] or "").lower()]) if written else 0
-    if not size_bytes:
-        raise ConfigurationError(f"--quota {text!r}: expected a size such as 500MB, 20GB or 1.5TiB")
-    return size_bytes
-
-
 def _refuse_missing() -> None:
     """Refuse before any work what no source of the web can do without; the sources tell of their own needs."""
     missing = [need for need in _common_needs() if not need.ready]
@@ -238,12 +211,12 @@ def _announce(
 
     jobs = asked(named, rule_set, labels)
     lists = ", ".join(f"{job.name} {len(job.queries):,}" for job in jobs)
-    _say(f"Lists of {rule_set.name}: {lists}.")
+    say(f"Lists of {rule_set.name}: {lists}.")
     bounds = [f"for {', '.join(labels)}"] if labels else []
     bounds += [f"at most {limit:,} items of each source"] if limit else []
     bounds += [f"at most {quota_bytes / 1e9:,.1f} GB of media in all"] if quota_bytes else []
     if bounds:
-        _say(f"Only {'; '.join(bounds)}.")
+        say(f"Only {'; '.join(bounds)}.")
 
 
 def _forecast(
@@ -266,7 +239,7 @@ def _forecast(
     if limit is not None:
         console.print("With a limit, a list is read only as far as the limit needs: it may hold more.")
     if failed and not any(one.found for one in found):
-        raise typer.Exit(ALL_FAILED_EXIT_CODE)
+        raise typer.Exit(FAILED_EXIT_CODE)
 
 
 def _forecast_row(one: "Forecast") -> tuple[str, ...]:
@@ -333,7 +306,7 @@ def _fail_if_all_failed(done: "Sequence[Ingested]") -> None:
     """End with an exit code of its own if nothing could be had from any source."""
     tried = [one for one in done if one.lists or one.ended.count]
     if tried and all(map(_failed, tried)):
-        raise typer.Exit(ALL_FAILED_EXIT_CODE)
+        raise typer.Exit(FAILED_EXIT_CODE)
 
 
 def _failed(one: "Ingested") -> bool:
@@ -358,7 +331,7 @@ def remove(
 
     done = removal.remove(home_of(home), item, because, purge=purge)
     for line in _told(done):
-        _say(line)
+        say(line)
 
 
 def _told(done: "Removal") -> Iterator[str]:
@@ -371,8 +344,9 @@ def _told(done: "Removal") -> Iterator[str]:
         yield f"The same bytes, refused too: {', '.join(done.twins)}"
     for held in done.held_by:
         media = ", its media are deleted" if held.purged else ""
-        told = f"Release {held.release} ({held.data_set}) holds it in {held.pairs:,} pairs{media}"
-        yield f"{told}: a copy that was published elsewhere must be updated there."
+        yield f"Release {held.release} ({held.data_set}) holds it in {held.pairs:,} pairs{media}."
+    for copy in done.published:
+        yield from _told_of_copy(copy)
     if done.purged:
         gone = done.purged
         yield (
@@ -380,9 +354,22 @@ def _told(done: "Removal") -> Iterator[str]:
             f"{gone.item_rows:,} rows of items, {gone.partial_files:,} partial files, {gone.archives:,} archives."
         )
     if done.held_by:
-        yield "The next release is without it: `artune build`."
+        yield "The next release is without it: `artune build`. Whoever copied one of these by hand has to be told."
+    if done.published:
+        yield "Publish that release at these places too: whoever names no version there loads it without the item then."
 
 
-def _say(line: str) -> None:
-    """Print a line that may hold text from outside."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+def _told_of_copy(copy: "PublishedCopy") -> Iterator[str]:
+    record = copy.record
+    name = f"{record.where} {record.version}"
+    if copy.pairs is None:
+        yield f"{name} was made from a release that is removed here: whether it holds the item cannot be told."
+    else:
+        yield f"{name} was published with it, in {copy.pairs:,} pairs."
+    if record.endpoint is None:
+        yield f"Nothing deletes it there but you: remove the folder {record.version} of {record.where}."
+        return
+    command = shlex.join(("hf", "repos", "tag", "delete", record.where, record.version, "--type", "dataset"))
+    elsewhere = "" if record.endpoint == settings.HUB else f"HF_ENDPOINT={shlex.quote(record.endpoint)} "
+    yield f"Nothing deletes it there but you: {elsewhere}{command}"
+    yield "Commits of before stay readable until you squash the history: huggingface_hub.HfApi().super_squash_history"

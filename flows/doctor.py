@@ -7,14 +7,18 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import imageio_ffmpeg
 from packaging.requirements import Requirement
 
+from flows import settings
+from rules.errors import ConfigurationError
+
 NEEDED_MUXERS = ("chromaprint", "s16le")
 OPTIONAL = "torchcodec"
-WEB_EXTRA = "sources"
+WEB_EXTRA, STORAGE_EXTRA = "sources", "s3"
 LOW_DISK_BYTES = 2_000_000_000  # the sample needs a tenth of it
 
 
@@ -36,7 +40,9 @@ def findings(home: Path) -> Iterator[Finding]:
     yield _writable(home)
     yield _disk(home)
     yield from _packages()
-    yield _web_packages()
+    yield _extra("web sources", WEB_EXTRA, "all packages; `artune sources` tells what else is needed")
+    yield from _hub()
+    yield _extra("publishing to s3://", STORAGE_EXTRA, "all packages")
 
 
 def blocking(home: Path) -> Iterator[Finding]:
@@ -102,16 +108,44 @@ def _packages() -> Iterator[Finding]:
     yield Finding("packages", f"{fine} of the declared versions", True)
 
 
-def _web_packages() -> Finding:
-    """Say whether artune can ask the web."""
+def _extra(what: str, extra: str, complete: str) -> Finding:
+    """Say whether all packages of an extra are there."""
     wanted = [Requirement(line) for line in requires("artune") or []]
     missing = [
         requirement.name
         for requirement in wanted
-        if requirement.marker and requirement.marker.evaluate({"extra": WEB_EXTRA}) and not _is_installed(requirement)
+        if requirement.marker and requirement.marker.evaluate({"extra": extra}) and not _is_installed(requirement)
     ]
-    found = f"lacks {', '.join(missing)}" if missing else "all packages; `artune sources` tells what else is needed"
-    return Finding("web sources", found, not missing, required=False, advice=f"pip install 'artune[{WEB_EXTRA}]'")
+    found = f"lacks {', '.join(missing)}" if missing else complete
+    return Finding(what, found, not missing, required=False, advice=f"pip install 'artune[{extra}]'")
+
+
+def _hub() -> Iterator[Finding]:
+    """Say where a publication would go, how its files would travel, and whether there is a token, never which."""
+    try:
+        settings.prepare_hub()
+    except ConfigurationError as error:
+        yield Finding("Hub", str(error), False, required=False, advice="unset it, or set it to such an address")
+        return
+    from huggingface_hub import constants  # it reads the environment once, when it is imported
+
+    has_xet = not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None
+    yield Finding("Hub", constants.ENDPOINT, True)
+    yield Finding("Hub uploads", "by Xet" if has_xet else "by LFS, without Xet", True)
+    yield _token()
+
+
+def _token() -> Finding:
+    from httpx2 import HTTPError
+    from huggingface_hub import get_token
+    from huggingface_hub.errors import OIDCError
+
+    try:
+        found = "there" if get_token() else "none"
+    except (OIDCError, HTTPError):  # only where HF_OIDC_RESOURCE is set is one asked for
+        found = "none could be had by HF_OIDC_RESOURCE"
+    advice = "to publish on the Hub: `hf auth login`, or HF_TOKEN"
+    return Finding("Hub token", found, found == "there", required=False, advice=advice)
 
 
 def _is_installed(requirement: Requirement) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what these import takes longer than the command itself
 
     from curation.explaining import Explanation, Held, Refused
     from curation.history import Garbage, Summary
+    from curation.publishing.records import Record
     from rules.schema import RuleSet
 
 T = TypeVar("T")
@@ -47,15 +48,16 @@ def releases(as_json: JsonOption = False, home: HomeOption = None) -> None:
     else:
         console.print(_releases_table(found))
     for claim in claims:
-        console.print(f"Release {claim} is claimed and not finished; the same `artune build` goes on with it.")
+        console.print(f"Release {claim} is claimed and not finished; the same command goes on with it.")
 
 
 def _releases_table(found: "Sequence[Summary]") -> "Table":
     from rich.table import Table
 
     table = Table()
-    for name in ("", "Made by", "Pairs", "Splits", "Labels", "Items", "Rules, seed", "MB", "shared"):
-        if name in ("Made by", "Rules, seed"):
+    published = ("Published",) if any(row.published for row in found) else ()
+    for name in ("", "Made by", "Pairs", "Splits", "Labels", "Items", "Rules, seed", "MB", "shared", *published):
+        if name in ("Made by", "Rules, seed", "Published"):
             table.add_column(name, overflow="fold")
         else:
             table.add_column(name, justify="right", no_wrap=True)
@@ -70,8 +72,13 @@ def _releases_table(found: "Sequence[Summary]") -> "Table":
             escape(f"{row.rule_set} {row.digest[:8]}, {row.seed}"),
             f"{row.size_bytes / 1e6:,.0f}",
             f"{row.shared_bytes / 1e6:,.0f}",
+            *(["\n".join(_published(record) for record in row.published)] if published else ()),
         )
     return table
+
+
+def _published(record: "Record") -> str:
+    return escape(record.where) + ("" if record.verified else " (not verified)")
 
 
 @app.command()

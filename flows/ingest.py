@@ -1,35 +1,26 @@
 """The flows `ingest` and `retry`: from what a rule set asks the web for to items, thin around curation.ingest."""
 
-import atexit
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import httpx
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.exceptions import FailedRun
-from prefect.runtime import flow_run
-from prefect.states import Cancelled, Failed
 from rich.console import Console
 
 import rules
 from curation import ingest
-from curation.card import escaped
 from curation.fetching import FetchBatch
 from curation.ingest import Ingested, Means
 from curation.lists import ListBatch
 from curation.store import Home
 from flows import settings
-from flows.collecting import STOPPED, STOPPED_EXIT_CODE
+from flows.collecting import STOPPED
 from flows.progress import bars
-from flows.tasks import Title, in_prefect, let_modules_speak, threads
-from rules.errors import ConfigurationError
+from flows.tasks import Title, ended, in_prefect, let_modules_speak, markdown, plain, threads, told
 
 AT_ONCE = 2  # batches of each source: it is asked slowly anyway, and none waits for another
 COLUMNS = ("Source", "Lists", "Found", "New", "MB", "Refused", "Waiting")
@@ -93,15 +84,9 @@ def retry_media(
 
 
 def _published(work: Callable[[], list[Ingested]]) -> list[Ingested] | State[Any]:
-    try:
-        done = work()
-    except ConfigurationError as error:
-        return Failed(message=str(error))  # the sentence, without a traceback that helps nobody
-    except KeyboardInterrupt:
-        _leave()
-    head = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
-    text = head + "".join(f"| {' | '.join(map(escaped, row))} |\n" for row in rows(done))
-    create_markdown_artifact(text, key="ingest", description="What came of each source")
+    done = told(work, STOPPED)
+    if not isinstance(done, State):
+        create_markdown_artifact(markdown(COLUMNS, rows(done)), key="ingest", description="What came of each source")
     return done
 
 
@@ -120,15 +105,6 @@ def rows(done: Sequence[Ingested]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _leave() -> None:
-    """End the process at once: its threads may wait for a site for long, and what they have is written down."""
-    with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
-        client.set_flow_run_state(flow_run.id, Cancelled(message=STOPPED), force=True)
-    Console(stderr=True).print(STOPPED)
-    atexit._run_exitfuncs()  # the server that Prefect started for this process ends with it
-    os._exit(STOPPED_EXIT_CODE)
-
-
 def run(
     home: Path,
     named: list[str],
@@ -144,23 +120,12 @@ def run(
         ConfigurationError: what it was told cannot be used.
     """
     what = f"ingest {', '.join(named)} with {rules_name}"
-    ready = ingest_media.with_options(flow_run_name=_plain(what), task_runner=threads(AT_ONCE * len(named)))
-    return _ended(ready(home, named, rules_name, labels, limit, quota_bytes, return_state=True))
+    ready = ingest_media.with_options(flow_run_name=plain(what), task_runner=threads(AT_ONCE * len(named)))
+    return ended(ready(home, named, rules_name, labels, limit, quota_bytes, return_state=True))
 
 
 def run_retry(home: Path, named: list[str], *, reasons: list[str], quota_bytes: int | None) -> list[Ingested]:
     """Run the flow `retry` on this machine's threads; raises as `run`."""
     what = f"retry {', '.join(named)}"
-    ready = retry_media.with_options(flow_run_name=_plain(what), task_runner=threads(AT_ONCE * len(named)))
-    return _ended(ready(home, named, reasons, quota_bytes, return_state=True))
-
-
-def _plain(name: str) -> str:
-    return name.replace("{", "{{").replace("}", "}}")  # Prefect takes it as a template
-
-
-def _ended(state: State[Any]) -> list[Ingested]:
-    try:
-        return cast("list[Ingested]", state.result())
-    except FailedRun as error:
-        raise ConfigurationError(str(error)) from None
+    ready = retry_media.with_options(flow_run_name=plain(what), task_runner=threads(AT_ONCE * len(named)))
+    return ended(ready(home, named, reasons, quota_bytes, return_state=True))

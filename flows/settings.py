@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from curation.web import WebSettings
 
 DEFAULT_HOME = "artune-home"
+HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +92,33 @@ def quiet_prefect() -> None:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # the same functions run without a flow
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "flows,curation,rules,training,evaluation")
+
+
+def prepare_hub() -> None:
+    """Set what huggingface_hub and datasets read when they are imported: no bars, no telemetry, Xet or not, no torch.
+
+    The Hub keeps files by Xet. Other servers need not, and there a client with Xet on only fails: so they are sent
+    plain LFS, unless the operator sets HF_HUB_DISABLE_XET.
+
+    Raises:
+        ConfigurationError: HF_ENDPOINT cannot be used.
+    """
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")  # `datasets` would tell a server elsewhere of each load
+    os.environ.setdefault("USE_TORCH", "0")  # where it is installed, `datasets` would load it to stream, for nothing
+    # Its warnings name the addresses that it asks again, and those for uploads are signed.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    if not _has_xet(os.environ.get("HF_ENDPOINT", HUB)):
+        os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+
+
+def _has_xet(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:
+        parts = urlsplit("")
+    is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not is_address or "@" in parts.netloc:  # what it is stays untold, for it may hold a password
+        raise ConfigurationError(f"HF_ENDPOINT: expected the http(s) address of a server, without a password, as {HUB}")
+    return f".{parts.hostname}".endswith(f".{urlsplit(HUB).hostname}")

@@ -1,30 +1,44 @@
 """How every flow runs its batches: one Prefect task for each, tried again only where the world was busy."""
 
+import atexit
 import logging
+import os
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
+import httpx
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import FailedRun
 from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
+from rich.console import Console
 
 from curation.batches import Each
 from curation.errors import TransientError
+from curation.markdown import escaped, table
 from flows.progress import Bars
+from flows.terminal import STOPPED_EXIT_CODE
+from rules.errors import ConfigurationError
 
 T = TypeVar("T")
 
 IN_FLIGHT = 200  # futures at once: a scheduler should not hold a task for every batch of a large build
+RETRY_DELAYS_S: list[float] = [2, 8, 30]
+BUSY = "Busy"  # the state of a run that the world had no time for
 ARTIFACT_STEPS = 20  # a progress artifact is a call to the server, so not one for every batch
 
 
@@ -42,6 +56,55 @@ def let_modules_speak() -> None:
     """Let our modules log: Prefect attaches handlers to these loggers, but without a level they stay silent."""
     for name in ("flows", "curation", "rules"):
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+def plain(name: str) -> str:
+    """Return a name of a run that shows just this text: Prefect takes it as a template."""
+    return name.replace("{", "{{").replace("}", "}}")
+
+
+def told(work: Callable[[], T], stopped: str) -> T | State[Any]:
+    """Return what the work of a flow returns, or a failed state with a sentence instead of a traceback.
+
+    Args:
+        work: raises ConfigurationError for what a person has to mend, TransientError where the world is busy.
+        stopped: is said when a person stops it.
+    """
+    try:
+        return work()
+    except ConfigurationError as error:
+        return Failed(message=str(error))
+    except TransientError as error:
+        return Failed(message=str(error), name=BUSY)
+    except KeyboardInterrupt:
+        _leave(stopped)
+
+
+def ended(state: State[T | State[Any]]) -> T:
+    """Return what a flow run returned.
+
+    Raises:
+        ConfigurationError: what it was told cannot be used.
+        TransientError: the world was busy: the same call may pass later.
+    """
+    try:
+        return cast(T, state.result())
+    except FailedRun as error:  # what `told` returned as a failure; anything else is a bug and raised as it is
+        raise (TransientError if state.name == BUSY else ConfigurationError)(str(error)) from None
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table that shows just these texts."""
+    return table(columns, (map(escaped, row) for row in rows)) + "\n"
+
+
+def _leave(stopped: str) -> NoReturn:
+    """End the process at once: its threads may wait for a site for long, and what they have is written down."""
+    with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+        client.set_flow_run_state(flow_run.id, Cancelled(message=stopped), force=True)
+    Console(stderr=True).print(stopped)
+    atexit._run_exitfuncs()  # the server that Prefect started for this process ends with it
+    os._exit(STOPPED_EXIT_CODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +133,8 @@ def in_prefect(shown: Bars, title: Callable[[Any], Title] | None = None, at_once
         of_stage = task(
             name=stage,
             cache_policy=NO_CACHE,  # the files are the cache
-            retries=3,
-            retry_delay_seconds=[2, 8, 30],
+            retries=len(RETRY_DELAYS_S),
+            retry_delay_seconds=RETRY_DELAYS_S,
             retry_condition_fn=is_transient,
         )(work)
         titles = [title(batch) if title else Title("", f"{n} of {len(batches)}") for n, batch in enumerate(batches, 1)]
@@ -86,8 +149,7 @@ def in_prefect(shown: Bars, title: Callable[[Any], Title] | None = None, at_once
 
         def submit(part: _Part) -> None:
             number = part.left.popleft()
-            run_name = f"{part.name} {titles[number].text}".replace("{", "{{").replace("}", "}}")  # it is a template
-            named = of_stage.with_options(task_run_name=run_name)
+            named = of_stage.with_options(task_run_name=plain(f"{part.name} {titles[number].text}"))
             # Quoted, or Prefect would look for futures in every table of it.
             running[number] = named.submit(quote(batches[number]))
             running[number].add_done_callback(lambda _: done.put(number))

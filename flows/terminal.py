@@ -1,8 +1,10 @@
 """What every command shares: the console, the options, and the memory of the last build."""
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ from rich.console import Console
 import rules
 from curation.store import Home
 from flows import settings
+from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # what these import takes longer than a command that only looks
     from rich.table import Table
@@ -21,6 +24,10 @@ if TYPE_CHECKING:  # what these import takes longer than a command that only loo
 DEFAULT_SOURCE, DEFAULT_RULES = "sample", "museart18"
 LAST_INGEST = "last_ingest.json"  # likewise
 LAST_BUILD = "last_build.json"  # a convenience of the command; no release depends on it
+
+BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+FAILED_EXIT_CODE = 3  # nothing went wrong here, and yet nothing could be had
+STOPPED_EXIT_CODE = 130  # of what ends by Ctrl-C, as shells have it
 
 console = Console()
 
@@ -50,11 +57,43 @@ RulesOption = Annotated[
     ),
 ]
 ReleaseOption = Annotated[int | None, typer.Option("--release", metavar="N", help="Release; the last one without it.")]
+QuotaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--quota", metavar="SIZE", help="Stop when all that was ever fetched takes this much disk: 20GB, 500MB, 1.5TiB."
+    ),
+]
+
+
+def quota_bytes_of(text: str | None) -> int | None:
+    """Return the size that a person wrote for --quota."""
+    if text is None:
+        return None
+    written = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
+    size_bytes = int(float(written[1]) * BYTES[(written[2] or "").lower()]) if written else 0
+    if not size_bytes:
+        raise ConfigurationError(f"--quota {text!r}: expected a size such as 500MB, 20GB or 1.5TiB")
+    return size_bytes
+
+
+def say(line: str) -> None:
+    """Print a line that may hold text from outside."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def is_terminal() -> bool:
     """Say whether somebody can be asked."""
     return sys.stdin.isatty()
+
+
+@contextmanager
+def stoppable(stopped: str) -> Iterator[None]:
+    """Say what Ctrl-C means, also while Prefect is still starting."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(stopped, err=True)
+        raise typer.Exit(STOPPED_EXIT_CODE) from None
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":

@@ -17,6 +17,7 @@ from curation.batches import in_threads
 from curation.coverage import survey
 from curation.store import Home
 from rules.collecting import Query
+from rules.licenses import USES
 from tests import museum
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +84,15 @@ def test_the_lists_that_are_shown_are_lists_of_their_sources(tmp_path: Path) -> 
     assert [query.kind for query in queries] == ["search", "search", "dataset"]
     for query in queries:
         sources.get_web(query.source).check(query)
+
+
+def test_the_licenses_that_are_shown_are_read_and_let_nothing_out_that_the_default_does_not(tmp_path: Path) -> None:
+    mine = shutil.copytree(ROOT / "rules" / "museart18", tmp_path / "mine")
+    (mine / "licenses.yaml").write_text(block("What may be published", "yaml"), encoding="utf-8")
+    shown, default = rules.load(str(mine)).licenses, rules.load("museart18").licenses
+    for use in USES[:-1]:
+        assert {default.use(name) for name in getattr(shown, use)} == {use}
+    assert (shown.use("LicenseRef-Mine"), shown.default) == ("exclude", default.default)
 
 
 def test_the_recipe_for_a_rule_works_and_takes_pictures_of_the_sample(sample_home: Home, tmp_path: Path) -> None:

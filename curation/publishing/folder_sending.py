@@ -163,6 +163,7 @@ class Finished:
     manifest: Manifest
     pages: Mapping[str, PublishedFile]
     hand_edited: bool
+    tables_left_out: Sequence[str]
 
 
 def preview(task: Finish) -> Finished:
@@ -204,7 +205,7 @@ def _pages(task: Finish) -> Iterator[tuple[Pages, Finished]]:
         sent = {
             name: listed.get(name) or PublishedFile("", path.stat().st_size) for name, path in written.paths.items()
         }
-        yield written, Finished(written.manifest, sent, written.hand_edited)
+        yield written, Finished(written.manifest, sent, written.hand_edited, written.tables_left_out)
 
 
 @dataclass(frozen=True, slots=True)

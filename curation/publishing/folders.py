@@ -231,6 +231,7 @@ def _outcome(plan: _Plan, sent: Sequence[Sent], finished: Finished) -> Outcome:
         sent_files=sorted(files),
         sent_bytes=sum(file.size_bytes for file in files.values()),
         hand_edited=finished.hand_edited,
+        tables_left_out=finished.tables_left_out,
     )
 
 
@@ -250,6 +251,7 @@ def _nothing(plan: _Plan, found: Manifest) -> Outcome:
         replaced=(),
         left_alone=[name for name in others if not name.startswith(f"{UNFINISHED}/")],
         hand_edited=False,
+        tables_left_out=(),
         embedded=len(plan.chosen.embedded),
         referenced=len(plan.chosen.referenced),
         excluded=len(plan.chosen.excluded),

@@ -5,7 +5,7 @@ Killed or refused at any moment, the same call goes on from there: what the Hub 
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from huggingface_hub import HfApi
@@ -28,6 +28,7 @@ from curation.store import Home
 from rules.errors import ConfigurationError
 
 MAX_COMMIT_FILES = 100  # as the Hub advises: https://huggingface.co/docs/hub/storage-limits
+MAX_COMMIT_BYTES = 2_000_000_000  # a bar moves with each, and what a kill leaves without a commit is not much
 MAX_FILES = 25_000  # that one commit, which is what `main` gets, may name
 SPARE_DISK_BYTES = 100_000_000
 
@@ -189,14 +190,24 @@ def _check_disk(home: Home, files: Sequence[Shard]) -> None:
 
 def _batches(plan: _Plan, there: There) -> list[Batch]:
     found = []
-    for start in range(0, len(plan.shards), MAX_COMMIT_FILES):
-        part = plan.shards[start : start + MAX_COMMIT_FILES]
+    for part in _parts(plan.shards):
         held, gathered = (
             {shard.name: files[shard.name] for shard in part if shard.name in files}
             for files in (there.main.files, there.on_branch or {})
         )
         found.append(Batch(plan.place, there.main.commit, part, held, gathered))
     return found
+
+
+def _parts(files: Sequence[Shard]) -> Iterator[Sequence[Shard]]:
+    """Cut files into what one commit to the branch takes, one file at least."""
+    start, size_bytes = 0, 0
+    for at, shard in enumerate(files):
+        size_bytes += shard.size_bytes
+        if at > start and (at - start == MAX_COMMIT_FILES or size_bytes > MAX_COMMIT_BYTES):
+            yield files[start:at]
+            start, size_bytes = at, shard.size_bytes
+    yield files[start:]
 
 
 def _finish(plan: _Plan, there: There, sent: Sequence[Sent]) -> Finish:
@@ -231,6 +242,7 @@ def _outcome(plan: _Plan, there: There, sent: Sequence[Sent], finished: Finished
         deleted=finished.deleted,
         replaced=foreign.changed_by_hand(there.main),
         hand_edited=finished.hand_edited,
+        tables_left_out=finished.tables_left_out,
     )
 
 
@@ -248,6 +260,7 @@ def _nothing(plan: _Plan, revision: Revision, manifest: Manifest) -> Outcome:
         replaced=(),
         left_alone=foreign.left_alone(revision),
         hand_edited=False,
+        tables_left_out=(),
         embedded=len(plan.chosen.embedded),
         referenced=len(plan.chosen.referenced),
         excluded=len(plan.chosen.excluded),

@@ -60,6 +60,7 @@ class Finished:
     sent: Mapping[str, PublishedFile]
     deleted: Sequence[str]
     hand_edited: bool
+    tables_left_out: Sequence[str]
 
 
 def preview(task: Finish) -> Finished:
@@ -67,7 +68,7 @@ def preview(task: Finish) -> Finished:
     with _pages(task) as (written, contents):
         sent = {name: one.file for name, one in contents.items() if _is_new(task, name, one, task.gathered)}
         stale = _stale(task, {**task.shards, **contents})
-        return Finished(None, written.manifest, sent, stale, written.hand_edited)
+        return Finished(None, written.manifest, sent, stale, written.hand_edited, written.tables_left_out)
 
 
 def finish(task: Finish) -> Finished:
@@ -89,7 +90,7 @@ def finish(task: Finish) -> Finished:
             head = _commit(task, branch, wanted, stale)
         _check(place, head, wanted, stale)
         seal(Seal(place, head))
-        return Finished(head, written.manifest, sent, stale, written.hand_edited)
+        return Finished(head, written.manifest, sent, stale, written.hand_edited, written.tables_left_out)
 
 
 @contextmanager

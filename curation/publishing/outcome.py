@@ -22,6 +22,7 @@ class Outcome:
         replaced: files of artune, other than the card, that somebody had changed there by hand.
         left_alone: files there that artune did not write.
         hand_edited: somebody edited the card there, and those edits are kept.
+        tables_left_out: tables of the card for which the one there has no markers, as somebody deleted them.
         embedded: pairs published with their media.
         referenced: pairs of which only a reference may be published.
         excluded: pairs of which nothing may be published.
@@ -38,6 +39,7 @@ class Outcome:
     replaced: Sequence[str]
     left_alone: Sequence[str]
     hand_edited: bool
+    tables_left_out: Sequence[str]
     embedded: int
     referenced: int
     excluded: int

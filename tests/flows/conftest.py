@@ -87,7 +87,11 @@ def last_run(*awaited: str) -> Seen:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     settings.quiet_prefect()
+    from prefect.logging.configuration import setup_logging
     from prefect.testing.utilities import prefect_test_harness
 
+    # The first time, it closes the handlers of others, and absl's (mlcroissant imports it) closes a stream that is not
+    # sys.stderr just then: pytest's own, if a command did this that CliRunner has given another one.
+    setup_logging()
     with prefect_test_harness(server_startup_timeout=180):
         yield

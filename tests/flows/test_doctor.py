@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,29 @@ def test_a_package_of_another_version_is_told_with_its_cure(monkeypatch: pytest.
     assert not finding.fine
     assert finding.required
     assert "pip install 'sqlalchemy<2.1,>=2.0'" in finding.advice
+
+
+def test_a_token_is_found_and_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_hidden")
+    found = by_name(tmp_path)
+    assert (found["Hub token"].found, found["Hub token"].fine) == ("there", True)
+    assert "hidden" not in str(found)
+
+
+def test_what_publishing_lacks_is_told_and_stops_no_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    found = by_name(tmp_path)["Hub token"]
+    assert (found.found, found.fine, found.required) == ("none", False, False)
+    assert "hf auth login" in found.advice
+    monkeypatch.setenv("HF_ENDPOINT", "hub.example")
+    found = by_name(tmp_path)["Hub"]
+    assert (found.fine, found.required) == (False, False)
+
+
+def test_where_files_would_go_and_by_what(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = "from flows import doctor; from pathlib import Path\n"
+    code += f"for one in doctor.findings(Path({str(tmp_path)!r})): print(one.what, one.found)"
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:8080/")
+    monkeypatch.delenv("HF_HUB_DISABLE_XET", raising=False)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "Hub http://127.0.0.1:8080\nHub uploads by LFS, without Xet\n" in shown

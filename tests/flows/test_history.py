@@ -1,17 +1,22 @@
 """The commands that look back, and gc, as a person meets them."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
 import rules
 from curation import building
 from curation.batches import in_threads
+from curation.publishing import records
+from curation.publishing.records import Record
 from curation.store import Home
-from flows import history, terminal
+from flows import collecting, history, terminal
 from rules.errors import ConfigurationError
 from tests.curation.collection import write_collection
 from tests.curation.tables import write_rules
@@ -60,6 +65,40 @@ def test_releases_as_json(home):
     found = json.loads(artune(home, "releases", "--json").output)
     assert [(row["release"], row["parent"], row["seed"]) for row in found["releases"]] == [(1, None, 1), (2, 1, 2)]
     assert found["unfinished"] == []
+
+
+HUB = Record("me/art", "https://huggingface.co", "tiny", 2, "v2", "0" * 40)
+
+
+def test_releases_tells_where_they_were_published(home):
+    assert "Published" not in artune(home, "releases").output
+    for record in (HUB, replace(HUB, where="/mnt/[b]art", endpoint=None, commit=None, verified=True)):
+        records.write(home, record)
+    shown = artune(home, "releases").output
+    assert "me/art (not verified)" in shown
+    assert "/mnt/[b]art" in shown
+    found = json.loads(artune(home, "releases", "--json").output)["releases"]
+    assert [[(one["where"], one["verified"]) for one in row["published"]] for row in found] == [
+        [],
+        [("/mnt/[b]art", True), ("me/art", False)],
+    ]
+
+
+def test_remove_tells_who_has_it_elsewhere_and_how_a_person_deletes_it_there(home):
+    places = (HUB, replace(HUB, endpoint="https://hub.example"), replace(HUB, where="/mnt/[b]art", endpoint=None))
+    for record in places:
+        records.write(home, record)
+    (item, *_) = pq.read_table(home.release(2) / "metadata")["music_source_id"].to_pylist()
+    arguments = ["remove", f"folder:{item}", "--because", "asked", "--home", str(home.root)]
+    lines = CliRunner().invoke(collecting.app, arguments).output.splitlines()
+    assert re.fullmatch(
+        r"me/art v2 was published with it, in \d pairs\.", next(x for x in lines if x.startswith("me/"))
+    )
+    delete = "hf repos tag delete me/art v2 --type dataset"
+    assert f"Nothing deletes it there but you: {delete}" in lines
+    assert f"Nothing deletes it there but you: HF_ENDPOINT=https://hub.example {delete}" in lines
+    assert "Nothing deletes it there but you: remove the folder v2 of /mnt/[b]art." in lines
+    assert lines[-1].startswith("Publish that release at these places too")
 
 
 def test_releases_of_nothing(tmp_path):

@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -5,6 +6,8 @@ import pytest
 
 from flows import settings
 from rules.errors import ConfigurationError
+
+SECRET = "https://ida:hidden@hub.example"
 
 
 def test_home_and_workers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -57,3 +60,33 @@ def test_a_contact_that_no_site_could_use_is_refused_by_name(monkeypatch: pytest
     monkeypatch.setenv("ARTUNE_CONTACT", contact)
     with pytest.raises(ConfigurationError, match="ARTUNE_CONTACT is not .*: expected a mail address, or the http"):
         settings.web()
+
+
+@pytest.mark.parametrize(
+    ("environment", "disabled"),
+    [
+        ({}, None),
+        ({"HF_ENDPOINT": "https://huggingface.co/"}, None),
+        ({"HF_ENDPOINT": "https://hub-ci.huggingface.co"}, None),
+        ({"HF_ENDPOINT": "https://huggingface.co.example.org"}, "1"),
+        ({"HF_ENDPOINT": "http://127.0.0.1:8080"}, "1"),
+        ({"HF_ENDPOINT": "http://127.0.0.1:8080", "HF_HUB_DISABLE_XET": "0"}, "0"),
+        ({"HF_HUB_DISABLE_XET": "1"}, "1"),
+    ],
+)
+def test_only_the_hub_itself_is_sent_files_by_xet_unless_the_operator_says_so(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], disabled: str | None
+) -> None:
+    monkeypatch.setattr(os, "environ", environment)
+    settings.prepare_hub()
+    assert environment.get("HF_HUB_DISABLE_XET") == disabled
+
+
+@pytest.mark.parametrize("endpoint", ["", "127.0.0.1:8080", "ftp://hub.example", "https://", "https://[", SECRET])
+def test_an_endpoint_that_no_client_could_ask_is_refused_and_not_told(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(ConfigurationError, match="HF_ENDPOINT: expected the http") as refused:
+        settings.prepare_hub()
+    assert "hidden" not in str(refused.value)
