@@ -2,8 +2,8 @@
 
 The release is written by the project's own writers, of noise that does not compress: clips of 30 s and pictures of
 200 kB, in files of 400 MB with row groups of 100 MB. Every tenth pair may only be referenced, so most files are
-written anew while they are published. A Hub on loopback runs in a process of its own, and so does the publisher, whose peak is the
-operating system's account of it. It takes 5 GB of disk.
+written anew while they are published. A Hub on loopback runs in a process of its own, and so does the publisher, whose
+peak is the operating system's account of it. It takes 5 GB of disk.
 """
 
 import argparse

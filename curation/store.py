@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import socket
 import uuid
 from collections.abc import Iterable, Iterator
@@ -162,7 +163,10 @@ class Home:
             pid, _, rest = path.name.removeprefix(".").partition(".")
             host = rest.partition(".")[2]
             if host == socket.gethostname() and pid.isdecimal() and not _is_alive(int(pid)):
-                path.unlink(missing_ok=True)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 def _unique_name() -> str:

@@ -50,7 +50,12 @@ def publish_release(home: Path, where: str, number: int, private: bool = False) 
 
 
 def _published(home: Home, where: str, number: int, private: bool, each: Each) -> Outcome:
-    """Publish, keep that it was, prove it, and only then tell it."""
+    """Publish, keep that it was, prove it, and only then tell it; nothing is deleted from the folder meanwhile."""
+    with home.in_use():
+        return _proved(home, where, number, private, each)
+
+
+def _proved(home: Home, where: str, number: int, private: bool, each: Each) -> Outcome:
     release = releases.get(home, number)
     outcome = publication.publish(home, release, where, each, private=private)
     record = publication.record(outcome)

@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from curation.card import CONFIGS
 from curation.memory import SPLITS
@@ -199,8 +197,8 @@ def finish(task: Finish) -> Finished:
 
 @contextmanager
 def _pages(task: Finish) -> Iterator[tuple[Pages, Finished]]:
-    with TemporaryDirectory(prefix="artune-pages-") as folder:
-        written = pages.write(task.contents, task.card, Path(folder))
+    with pages.scratch(task.contents) as folder:
+        written = pages.write(task.contents, task.card, folder)
         listed = written.manifest.files
         sent = {
             name: listed.get(name) or PublishedFile("", path.stat().st_size) for name, path in written.paths.items()

@@ -28,6 +28,7 @@ from curation.publishing.folder_sending import (
     tidy,
 )
 from curation.publishing.folder_state import UNFINISHED, Look, Version, look
+from curation.publishing.foreign import STEERING
 from curation.publishing.lawful import Chosen, choose
 from curation.publishing.lineage import is_same, refuse_other
 from curation.publishing.manifest import Manifest
@@ -157,6 +158,11 @@ def _refuse_foreign(plan: _Plan) -> None:
             raise ConfigurationError(
                 f"{where}/{name} is there, and no {manifest.NAME} says that artune wrote it: expected another place, "
                 "or that folder without it"
+            )
+        if name == STEERING:
+            raise ConfigurationError(
+                f"{where}/{name} is there, which `datasets` believes rather than the card of artune: expected that "
+                "folder without it"
             )
         if _is_rows(name) and not (begun and OURS.fullmatch(name)):
             raise ConfigurationError(

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from huggingface_hub import CommitOperationCopy, CommitOperationDelete
 
@@ -95,8 +93,8 @@ def finish(task: Finish) -> Finished:
 
 @contextmanager
 def _pages(task: Finish) -> Iterator[tuple[Pages, dict[str, Content]]]:
-    with TemporaryDirectory(prefix="artune-pages-") as folder:
-        written = pages.write(task.contents, task.card, Path(folder))
+    with pages.scratch(task.contents) as folder:
+        written = pages.write(task.contents, task.card, folder)
         contents = {}
         for name, path in written.paths.items():
             contents[name] = content_of(PublishedFile(file_sha256(path), path.stat().st_size), path)

@@ -5,8 +5,10 @@ the release.
 """
 
 import hashlib
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from curation.publishing import croissant, manifest, notice
 from curation.publishing.lawful import Chosen
 from curation.publishing.manifest import Manifest, PublishedFile
 from curation.releases import PublishedRules, Release
-from curation.store import file_sha256
+from curation.store import Home, file_sha256
 from rules.errors import ConfigurationError
 
 CARD, RULES = "README.md", "rule_set.json"
@@ -103,6 +105,16 @@ def check(there: Card) -> None:
     _divided(there)
 
 
+@contextmanager
+def scratch(contents: Contents) -> Iterator[Path]:
+    """Give a folder for pages on the disk of the work folder, for NOTICE may be large; what a kill leaves is swept."""
+    folder = Home(contents.release.folder.parents[1]).temporary()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def write(contents: Contents, there: Card | None, folder: Path) -> Pages:
     """Write the pages of a publication into a folder; the same contents and card give the same bytes.
 
@@ -122,7 +134,7 @@ def write(contents: Contents, there: Card | None, folder: Path) -> Pages:
 
     published = sorted({license for (_, license, _), count in subject.counts.licenses.items() if count.embedded})
     notice.write(pairs, published, rule_set, release.number, paths[notice.NAME])
-    shutil.copyfile(release.folder / RULES, paths[RULES])
+    paths[RULES].write_text(_public_rules(release), encoding="utf-8")
     files = dict(contents.files) | {name: _described(paths[name]) for name in (notice.NAME, RULES)}
     croissant.write(subject, files, published, paths[croissant.NAME])
     files[croissant.NAME] = _described(paths[croissant.NAME])
@@ -141,6 +153,13 @@ def write(contents: Contents, there: Card | None, folder: Path) -> Pages:
     )
     paths[manifest.NAME].write_bytes(manifest.written(written))
     return Pages(paths, written, card.hand_edited, card.tables_left_out)
+
+
+def _public_rules(release: Release) -> str:
+    """Return a release's rules without what a curator decided of single items: that names those that are out, too."""
+    values = json.loads((release.folder / RULES).read_text(encoding="utf-8"))
+    values.pop("overrides", None)
+    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
 
 def _described(path: Path) -> PublishedFile:

@@ -77,6 +77,7 @@ def test_sweep_removes_what_the_dead_left_and_nothing_of_the_living(home):
     host = socket.gethostname()
     for name in (f"{dead.pid}.aa.{host}", f"{os.getpid()}.bb.{host}", f"{dead.pid}.cc.another.{host}"):
         (folder / name).touch()
+    (folder / f"{dead.pid}.ee.{host}" / "pages").mkdir(parents=True)
     (home.root / "releases").mkdir()
     (home.root / "releases" / f".{dead.pid}.dd.{host}").touch()
     home.sweep()

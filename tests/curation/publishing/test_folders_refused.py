@@ -78,6 +78,12 @@ def test_a_file_that_artune_would_have_to_replace(editions, tmp_path, name):
     refused(editions, tmp_path, f"v1/{name} is there, and no artune.json says that artune wrote it")
 
 
+def test_a_file_that_datasets_believes_rather_than_the_card(editions, tmp_path):
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / ".huggingface.yaml").write_text("configs: []")
+    refused(editions, tmp_path, "v1/.huggingface.yaml is there, which `datasets` believes rather than the card")
+
+
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_file_that_would_be_read_as_rows(editions, tmp_path, begun):
     (tmp_path / "v1" / "data").mkdir(parents=True)

@@ -1,7 +1,9 @@
 """The card of a publication, and what a person wrote into the one that is there."""
 
 import dataclasses
+import json
 import pickle
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from curation.card.header import divided
 from curation.card.markers import parts, without_tables
 from curation.publishing import manifest
 from curation.publishing.manifest import Manifest
-from curation.publishing.pages import NAMES, Card, Contents, Pages, write
+from curation.publishing.pages import NAMES, Card, Contents, Pages, scratch, write
 from curation.store import file_sha256
 from tests.curation.publishing.paging import again, contents
 
@@ -157,3 +159,23 @@ def test_all_tables_may_go(told, published, card, tmp_path):
     pages = rewritten(told, published.manifest, tmp_path, text)
     assert read(pages) == text
     assert len(pages.tables_left_out) == card.count("artune:begin") - 1  # the card speaks of it once
+
+
+def test_rules_go_out_as_they_are_but_for_what_was_decided_of_single_items(told, published, tmp_path):
+    as_built = (told.release.folder / "rule_set.json").read_text(encoding="utf-8")
+    assert published.paths["rule_set.json"].read_text(encoding="utf-8") == as_built
+    folder = shutil.copytree(told.release.folder, tmp_path / "releases" / "1")
+    overrides = {"rows": [{"item": "folder:secret.jpg", "reason": "its owner asked for it"}]}
+    text = json.dumps(json.loads(as_built) | {"overrides": overrides}, indent=1, ensure_ascii=False) + "\n"
+    (folder / "rule_set.json").write_text(text, encoding="utf-8")
+    release = dataclasses.replace(told.release, folder=folder)
+    pages = write(dataclasses.replace(told, release=release), None, tmp_path / "pages")
+    assert pages.paths["rule_set.json"].read_text(encoding="utf-8") == as_built
+    assert all(b"secret.jpg" not in path.read_bytes() for path in pages.paths.values())
+
+
+def test_pages_gather_in_the_work_folder_and_leave_nothing(told):
+    with scratch(told) as folder:
+        write(told, None, folder)
+        assert folder.parent == told.release.folder.parents[1] / "tmp"
+    assert not folder.exists()
