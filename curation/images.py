@@ -259,9 +259,12 @@ def _shrunk_by_vips(
 
 @functools.cache
 def _tame_vips() -> None:
-    """Let libvips keep no picture and start no threads: batches are the workers here."""
+    """Let libvips keep no picture, start no threads, for batches are the workers here, and log no calls."""
     pyvips.cache_set_max(0)
     pyvips.concurrency_set(1)
+    # To tell of a call it renders the picture, and tells of that, too: within the lock of one handler it waits for the
+    # lock of the next, which another thread may hold.
+    logging.getLogger("pyvips").setLevel(logging.WARNING)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -155,7 +155,7 @@ def _checked(home: Home, plan: _Plan) -> _Plan:
     if there is None:
         check_is_new(home, plan.release, repo_id, HfApi().endpoint)
     elif there.tagged:
-        _refuse_tag(plan)
+        _refuse_tag(home, plan, there.tagged)
     else:
         if not plan.done:
             refuse_other(home, plan.release, there.main.manifest, repo_id)
@@ -166,11 +166,12 @@ def _checked(home: Home, plan: _Plan) -> _Plan:
     return plan
 
 
-def _refuse_tag(plan: _Plan) -> None:
+def _refuse_tag(home: Home, plan: _Plan, tagged: Revision) -> None:
     """Refuse a version that is there with something else in it."""
     if plan.done:
         return
     place = plan.place
+    refuse_other(home, plan.release, tagged.manifest, place.repo_id)
     raise ConfigurationError(
         f"{place.repo_id} has a tag {place.version} that holds something else than release {plan.release.number} does "
         "now: a version never changes. Expected a later release; or, if nobody relies on it, delete the tag by `hf "

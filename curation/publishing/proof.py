@@ -19,7 +19,7 @@ from curation.publishing import hub_errors, storage
 from curation.publishing.lawful import choose
 from curation.publishing.outcome import Outcome
 from curation.publishing.pages import CARD
-from curation.publishing.shards import Shard, shards
+from curation.publishing.shards import Shard, check_unchanged, shards
 from curation.releases import Release
 from curation.shards import MEDIA_COLUMNS, READ_BYTES, rows_without
 from curation.store import Home
@@ -104,6 +104,10 @@ def compare(sample: Sample) -> int:
     with TemporaryDirectory(prefix="artune-proof-") as cache, _asking(sample):
         try:
             return _compare(sample, cache)
+        except Unverified:
+            for shard in sample.shards:  # or the place would be blamed for what changed here
+                check_unchanged(shard)
+            raise
         except (FileNotFoundError, ValueError, LookupError, pa.ArrowException, yaml.YAMLError) as error:
             raise sample.is_not(sample.split, f"`datasets` cannot load it: {error}") from error
 

@@ -134,12 +134,7 @@ def rendered(shard: Shard) -> Iterator[Path]:
     Raises:
         ConfigurationError: the release's file is not what was built, or the disk is full.
     """
-    try:
-        found = file_sha256(shard.path)
-    except OSError as error:
-        raise _changed(shard.path, error.strerror or "") from error
-    if found != shard.sha256:
-        raise _changed(shard.path, f"sha256 is {found[:12]}, not {shard.sha256[:12]}")
+    check_unchanged(shard)
     if not len(shard.left_out):
         yield shard.path
         return
@@ -149,6 +144,16 @@ def rendered(shard: Shard) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_unchanged(shard: Shard) -> None:
+    """Raise ConfigurationError if the release's file is not what was built."""
+    try:
+        found = file_sha256(shard.path)
+    except OSError as error:
+        raise _changed(shard.path, error.strerror or "") from error
+    if found != shard.sha256:
+        raise _changed(shard.path, f"sha256 is {found[:12]}, not {shard.sha256[:12]}")
 
 
 def _write(shard: Shard, temporary: Path) -> None:

@@ -182,6 +182,15 @@ def test_a_release_that_changed_on_disk_is_refused_and_main_stays(
     assert repo.branches == {"main": repo.tags["v1"]}
 
 
+def test_a_version_of_another_work_folder_is_told_as_such(editions: Editions, repo: Repo) -> None:
+    mine = editions.first.manifest["inputs"].encode()
+    repo.tree.tags.pop("v1")
+    repo.add_commit({"artune.json": repo.read("artune.json").replace(mine, b"0" * 64)})
+    repo.tag("v1", "main")
+    with pytest.raises(ConfigurationError, match=r"holds a v1 of tiny that is not release 1 of .*: expected the work"):
+        publish(editions.home, editions.first, REPO_ID)
+
+
 def test_a_release_that_lost_an_item_since_is_not_what_was_published(
     editions: Editions, repo: Repo, tmp_path: Path
 ) -> None:

@@ -11,11 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curation import releases
 from curation.errors import TransientError
 from curation.publishing import folders, proof
 from curation.publishing.outcome import Outcome
 from curation.publishing.proof import Proof, Unverified, check
 from curation.shards import open_writer
+from curation.store import Home
+from rules.errors import ConfigurationError
+from tests.curation.collection import copy_linked
 from tests.curation.publishing.conftest import Editions
 from tests.curation.publishing.to_hub import pickled, publish
 from tests.hub.people import User
@@ -175,3 +179,16 @@ def test_a_hub_that_is_busy_is_asked_again_later(editions, hub: Hub, ida: User):
     hub.fail("GET", f"{repo_id}/revision", 503, times=9)
     with pytest.raises(TransientError, match="the same command goes on from there"):
         check(editions.home, editions.first, outcome, pickled)
+
+
+@in_a_folder
+def test_what_changed_at_home_is_not_blamed_on_the_place(published, tmp_path):
+    home = Home(tmp_path / "home")
+    copy_linked(published.editions.home.root, home.root)
+    path = next((home.root / "releases" / "1" / "data").glob("train-*.parquet"))
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1  # in a picture
+    path.unlink()
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=f"{path.name} changed on disk .*artune verify"):
+        check(home, releases.get(home, 1), published.outcome, pickled)
