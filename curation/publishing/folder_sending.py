@@ -14,13 +14,22 @@ from curation.memory import SPLITS
 from curation.publishing import manifest, pages
 from curation.publishing.folder_state import BEGUN, UNFINISHED
 from curation.publishing.manifest import Manifest, PublishedFile
-from curation.publishing.pages import Card, Contents, Pages
+from curation.publishing.pages import CARD, Card, Contents, Pages
 from curation.publishing.shards import Shard, described, rendered
 from curation.publishing.storage import Storage, asking
 from curation.store import digest
 from rules.errors import ConfigurationError
 
 OURS = re.compile(rf"({'|'.join(CONFIGS.values())})/({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet(\.part)?")
+
+
+# `datasets` would take whatever is there already for the whole. It believes a card, and this one leads nowhere.
+CARD_OF_NOTHING = b"""---
+configs:
+- config_name: default
+  data_files: this-version-is-not-finished
+---
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ def begin(task: Begin) -> None:
     """Let the place know that a version is being written, and of what."""
     with asking(task.where, f"write {task.version}") as storage:
         storage.write(json.dumps({"inputs": task.inputs}).encode(), f"{task.version}/{BEGUN}")
+        storage.write(CARD_OF_NOTHING, f"{task.version}/{CARD}")
 
 
 @dataclass(frozen=True, slots=True)

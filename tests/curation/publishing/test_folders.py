@@ -14,6 +14,7 @@ import pytest
 from datasets import Audio, load_dataset
 
 from curation.publishing import folders
+from curation.publishing.folder_sending import CARD_OF_NOTHING
 from curation.publishing.folder_state import UNFINISHED
 from curation.publishing.manifest import Manifest, PublishedFile, read
 from curation.publishing.storage import asking
@@ -120,7 +121,8 @@ def test_what_was_sent_before_a_kill_is_neither_sent_nor_rendered_again(editions
     with pytest.raises(Killed):
         folders.publish(editions.home, editions.first, where, killed_after(7))
     before = held(where)
-    assert not any(name.endswith(("README.md", "artune.json")) for name in before)
+    assert "v1/artune.json" not in before
+    assert before["v1/README.md"] == CARD_OF_NOTHING
     sent = {name[3:] for name in before if name.endswith(".parquet")}
     assert len(sent) == 6
     again = publish(editions, "first", where)
@@ -147,3 +149,13 @@ def test_notes_that_a_kill_left_in_a_whole_version_are_removed(editions, where):
     assert folders.check(editions.home, editions.first, where) is None
     assert publish(editions, "first", where).is_new is False
     assert held(where) == right
+
+
+@pytest.mark.parametrize("calls", range(4, 7))
+def test_a_version_that_is_not_finished_cannot_be_loaded(editions, tmp_path, calls):
+    with pytest.raises(Killed):
+        folders.publish(editions.home, editions.first, str(tmp_path), killed_after(calls))
+    with pytest.raises(FileNotFoundError, match="this-version-is-not-finished"):
+        load_dataset(str(tmp_path / "v1"), cache_dir=tmp_path / "cache")
+    publish(editions, "first", str(tmp_path))
+    assert load_dataset(str(tmp_path / "v1"), cache_dir=tmp_path / "cache")["train"].num_rows
