@@ -365,11 +365,12 @@ def _told_of_copy(copy: "PublishedCopy") -> Iterator[str]:
     if copy.pairs is None:
         yield f"{name} was made from a release that is removed here: whether it holds the item cannot be told."
     else:
-        yield f"{name} was published with it, in {copy.pairs:,} pairs."
+        yield f"{name} was published with it, in {copy.pairs:,} pair{'s' * (copy.pairs != 1)}."
     if record.endpoint is None:
         yield f"Nothing deletes it there but you: remove the folder {record.version} of {record.where}."
         return
     command = shlex.join(("hf", "repos", "tag", "delete", record.where, record.version, "--type", "dataset"))
     elsewhere = "" if record.endpoint == settings.HUB else f"HF_ENDPOINT={shlex.quote(record.endpoint)} "
     yield f"Nothing deletes it there but you: {elsewhere}{command}"
-    yield "Commits of before stay readable until you squash the history: huggingface_hub.HfApi().super_squash_history"
+    squash = f"HfApi().super_squash_history({record.where!r}, repo_type='dataset')"
+    yield f"Commits of before stay readable until you squash the history of main: {squash}"

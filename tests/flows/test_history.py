@@ -92,12 +92,14 @@ def test_remove_tells_who_has_it_elsewhere_and_how_a_person_deletes_it_there(hom
     arguments = ["remove", f"folder:{item}", "--because", "asked", "--home", str(home.root)]
     lines = CliRunner().invoke(collecting.app, arguments).output.splitlines()
     assert re.fullmatch(
-        r"me/art v2 was published with it, in \d pairs\.", next(x for x in lines if x.startswith("me/"))
+        r"me/art v2 was published with it, in \d pairs?\.", next(x for x in lines if x.startswith("me/"))
     )
     delete = "hf repos tag delete me/art v2 --type dataset"
     assert f"Nothing deletes it there but you: {delete}" in lines
     assert f"Nothing deletes it there but you: HF_ENDPOINT=https://hub.example {delete}" in lines
     assert "Nothing deletes it there but you: remove the folder v2 of /mnt/[b]art." in lines
+    squash = "HfApi().super_squash_history('me/art', repo_type='dataset')"
+    assert sum(line.endswith(squash) for line in lines) == 2
     assert lines[-1].startswith("Publish that release at these places too")
 
 
