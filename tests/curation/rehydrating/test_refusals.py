@@ -80,11 +80,17 @@ def test_a_label_that_the_rules_do_not_have_is_refused(copy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"release": "../1"}, {"buckets": {"train": 3}}, {"files": {}}], ids=["release", "buckets", "files"]
+    ("changes", "message"),
+    [
+        ({"release": "../1"}, "artune.json: expected a manifest of artune: release: Input should be a valid integer"),
+        ({"buckets": {"train": 3}}, "expected what `artune publish` writes of a release"),
+        ({"files": {}}, "expected what `artune publish` writes of a release"),
+    ],
+    ids=["release", "buckets", "files"],
 )
-def test_a_manifest_that_is_none_of_a_release_is_refused(copy, tmp_path, changes):
+def test_a_manifest_that_is_none_of_a_release_is_refused(copy, tmp_path, changes, message):
     edit(copy / "v1", **changes)
-    with pytest.raises(ConfigurationError, match="expected what `artune publish` writes of a release"):
+    with pytest.raises(ConfigurationError, match=message):
         rehydrated(copy, tmp_path / "home")
 
 
