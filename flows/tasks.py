@@ -103,6 +103,7 @@ def _leave(stopped: str) -> NoReturn:
     with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
         client.set_flow_run_state(flow_run.id, Cancelled(message=stopped), force=True)
     Console(stderr=True).print(stopped)
+    logging.raiseExceptions = False  # lines that Prefect still wants to send find no server any more, and say so
     atexit._run_exitfuncs()  # the server that Prefect started for this process ends with it
     os._exit(STOPPED_EXIT_CODE)
 
