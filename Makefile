@@ -15,7 +15,7 @@ test: $(VENV)/installed-dev browser
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy flows
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
