@@ -1,7 +1,6 @@
 """`artune ingest` as a user types it, in processes of its own, against a site on loopback."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from curation.ingest import Means
 from curation.schemas import INGESTED
 from curation.store import Home, read_tables
 from tests import museum
+from tests.flows.stopping import stopped
 from tests.sites import Asked, Site
 
 PICTURES = 5
@@ -112,8 +112,7 @@ def test_a_stopped_ingest_says_so_and_goes_on_without_a_second_request(world: Wo
     world.site.routes[EXPECTED[-1]] = hang
     process = world.start("ingest", "museum", "--rules", world.rules)
     assert reached.wait(300)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
+    out, err = stopped(process)
     release.set()
     assert process.returncode == 130, err
     assert "Stopped. What was fetched stays; the same command goes on from here." in err

@@ -1,7 +1,6 @@
 """`artune publish` as a user types it: what it refuses before any work, and that no token is ever seen."""
 
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pytest
 from curation.publishing import records
 from curation.store import Home
 from tests.flows import releases
+from tests.flows.stopping import stopped
 from tests.hub_site import Hub
 
 LOADED = """
@@ -126,8 +126,7 @@ def test_a_stopped_publication_goes_on_and_leaves_no_token_anywhere(
     with hub.hold("PUT", "^/lfs/") as held:
         process = curator.start("publish", repo_id)
         assert held.arrived.wait(300)
-        process.send_signal(signal.SIGINT)
-        shown = "".join(process.communicate())
+        shown = "".join(stopped(process))
         held.let_go()
     assert process.returncode == 130, shown
     assert "Stopped. What was sent stays; the same command goes on from here." in shown
