@@ -1,12 +1,9 @@
 """A folder of YAML and CSV files -> a RuleSet, or every mistake in it at once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args
 
-from pydantic import BaseModel, RootModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ValidationError
 
 import rules
 from rules import artists, overrides
@@ -15,6 +12,7 @@ from rules.errors import ConfigurationError
 from rules.reading import Mistake, Node, read
 from rules.schema import KINDS, RuleSet, Written
 from rules.spelling import closest, fold
+from rules.validating import did_you_mean, known_keys, translated
 
 # file -> its top-level keys
 _SETTINGS, _LABELS, _VOCABULARY, _MODELS = "settings.yaml", "labels.yaml", "vocabulary.yaml", "models.yaml"
@@ -29,20 +27,6 @@ _HOME_OF = {
 }
 _OPTIONAL = (_MODELS, _COLLECT, _LICENSES, artists.FILE, *overrides.FILES)
 _EVIDENCE = (_VOCABULARY, artists.FILE, _MODELS, _COLLECT, _LICENSES)  # what a rule set may take from another one
-
-# pydantic's words for what a curator may not know by that name
-_PLAINER = {
-    "bool_parsing": "true or false",
-    "dict_type": "a mapping (lines of `key: value`)",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "mapping_type": "a mapping (lines of `key: value`)",
-    "model_type": "a mapping (lines of `key: value`)",
-    "string_pattern_mismatch": "small letters, digits, - and _",
-    "string_type": "a text (in quotes if it looks like a number)",
-    "too_short": "at least one entry",
-    "tuple_type": "a list",
-}
 
 
 def load_folder(folder: Path) -> RuleSet:
@@ -70,7 +54,8 @@ def load_folder(folder: Path) -> RuleSet:
             # a list whose entries are wrong is "too short" for pydantic as well
             consequence = details["type"] == "too_short" and details["input"]
             if not consequence and _home(details["loc"]) not in unread:
-                mistakes.append(_translate(root, folder, details))
+                around = Node(None, str(folder / _home(details["loc"])), 1)
+                mistakes.append(translated(RuleSet, root, details, around))
     if mistakes:
         raise ConfigurationError("\n".join(map(str, sorted(set(mistakes)))))
     return rule_set
@@ -98,7 +83,7 @@ def _read_files(folder: Path) -> tuple[Node, set[str], list[Mistake]]:
             if key in Written.model_fields and _home((key,)) != name:
                 mistakes.append(value.mistake(key, f"this key in {_home((key,))}"))
             elif key not in Written.model_fields:
-                mistakes.append(value.mistake(key, _known_keys(key, _keys_of(name))))
+                mistakes.append(value.mistake(key, known_keys(key, _keys_of(name))))
             else:
                 entries[key] = value
     known = [*dict.fromkeys([_SETTINGS, *_HOME_OF.values(), *_OPTIONAL])]
@@ -124,14 +109,6 @@ def _place(folder: Path, name: str, settings: dict[str, Node], mistakes: list[Mi
 
 def _keys_of(file: str) -> list[str]:
     return [key for key in Written.model_fields if _home((key,)) == file]
-
-
-def _known_keys(key: str, known: Iterable[str]) -> str:
-    return f"one of the keys {', '.join(known)}{_did_you_mean(closest(key, known))}"
-
-
-def _did_you_mean(suggestions: list[str]) -> str:
-    return f"; did you mean {' or '.join(suggestions)}?" if suggestions else ""
 
 
 def _read_vocabulary(vocabulary: Node, mistakes: list[Mistake]) -> dict[tuple[str, str], str]:
@@ -208,7 +185,7 @@ def _settle_labels(root: Node, mistakes: list[Mistake]) -> None:
             continue
         label.value = names.get(fold(written), written)
         if label.value not in names.values():
-            hint = _did_you_mean(closest(written, names.values()))
+            hint = did_you_mean(closest(written, names.values()))
             mistakes.append(label.mistake(written, f"a label of {_LABELS}{hint}"))
 
 
@@ -232,7 +209,7 @@ def _settle(node: Node, kind: str, spellings: dict[tuple[str, str], str], mistak
         node.value = spellings[kind, fold(spelling)]
     else:
         alike = closest(spelling, [folded for of_kind, folded in spellings if of_kind == kind])
-        suggestions = _did_you_mean(list(dict.fromkeys(spellings[kind, folded] for folded in alike)))
+        suggestions = did_you_mean(list(dict.fromkeys(spellings[kind, folded] for folded in alike)))
         mistakes.append(node.mistake(spelling, f"a {kind} of {_VOCABULARY}{suggestions}"))
 
 
@@ -257,64 +234,3 @@ def _settle_keys(words: Node, kind: str, spellings: dict[tuple[str, str], str], 
         settled.setdefault(name, value)
     if settled:
         words.value = settled
-
-
-def _translate(root: Node, folder: Path, details: ErrorDetails) -> Mistake:
-    """Return pydantic's finding in a curator's words, at its line."""
-    loc, kind = details["loc"], details["type"]
-    node = _find(root, loc)
-    if node is root:
-        node = Node(None, str(folder / _home(loc)), 1)
-    key = next((part for part in reversed(loc) if isinstance(part, str) and part != "[key]"), "")
-    if kind == "missing":
-        return node.mistake(f"no {key}", f"the key {key}")
-    if kind == "extra_forbidden":
-        return node.mistake(key, _known_keys(key, _keys_at(loc[:-1])))
-    expected = details["msg"].removeprefix("Input should be ").removeprefix("String should have ")
-    if kind == "value_error":
-        expected = str(details["ctx"]["error"])
-    elif kind.startswith(("greater_than", "less_than")):
-        expected = f"a number {expected}"
-    return node.mistake(_shown(loc, key, details["input"]), _PLAINER.get(kind, expected))
-
-
-def _shown(loc: tuple[int | str, ...], key: str, value: object) -> str:
-    """Return a wrong value as it may be found in the file: with its key where it has one of its own."""
-    if loc[-1:] == ("[key]",) or (isinstance(value, dict) and value) or isinstance(value, BaseModel):
-        return key
-    text = {list: "a list", dict: "an empty mapping", type(None): "nothing"}.get(type(value), str(value))
-    if value == []:
-        text = "an empty list"
-    return f"{key}: {text}" if loc[-1:] == (key,) else text
-
-
-def _find(root: Node, loc: tuple[int | str, ...]) -> Node:
-    """Return the node at the place, or the nearest around it."""
-    node = root
-    for part in loc:
-        elements, entries = node.elements(), node.entries()
-        if isinstance(part, int) and part < len(elements):
-            node = elements[part]
-        elif isinstance(part, str) and part in entries:
-            node = entries[part]
-    return node
-
-
-def _keys_at(loc: tuple[int | str, ...]) -> Iterable[str]:
-    """Return the keys that the model knows at a place."""
-    annotation: Any = RuleSet
-    for part in loc:
-        if _is_model(annotation):
-            annotation.model_rebuild()  # it was built as a part of the rule set only
-            annotation = annotation.model_fields[str(part)].annotation
-        else:  # tuple[X, ...] or Mapping[Name, X]
-            annotation = [argument for argument in get_args(annotation) if argument is not ...][-1]
-        if isinstance(annotation, UnionType):  # X | None
-            annotation = get_args(annotation)[0]
-        if _is_model(annotation) and issubclass(annotation, RootModel):
-            annotation = annotation.model_fields["root"].annotation
-    return annotation.model_fields if _is_model(annotation) else ()
-
-
-def _is_model(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,4 +1,4 @@
-"""What the families share: one meaning of a question's answers, and torchvision made importable."""
+"""What the families share: the device, and one meaning of a question's answers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,25 +29,3 @@ def mean_of_prompts(embedded: Any, answers: Sequence[Sequence[str]]) -> Any:  # 
 def rounded(scores: Any) -> Scores:  # noqa: ANN401
     result: Scores = scores.double().round(decimals=SCORE_DIGITS).float().cpu().numpy()
     return result
-
-
-def import_torchvision() -> None:
-    """Import torchvision, also beside a torch that it was not built for. Both open_clip and transformers import it.
-
-    An index may hold a CPU build of torch and only a CUDA build of torchvision. Its library of operators cannot be
-    loaded then, and its import stops where it describes two of them that are not there. No family calls them, and to
-    be imported it is enough that they are declared. The declaration lasts as long as the Library object, so torch
-    itself holds on to it.
-    """
-    import torch
-
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::nms does not exist" not in str(error):
-            raise
-        declared = torch.library.Library("torchvision", "DEF")
-        for operator in ("nms", "qnms"):
-            declared.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        torch.ops.torchvision.declared_by_artune = declared
-        import torchvision  # noqa: F401

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from curation.audio import MAX_DURATION_S
 from curation.decoder import Decoder, ffmpeg_version
 from curation.models import Loaded, Scores, _torch
+from curation.torch_imports import import_torchvision
 
 VERSION = 1
 MODALITY = "music"
@@ -45,7 +46,7 @@ class _Clap:
     def __init__(self, weights: Path, answers: Sequence[Sequence[str]]) -> None:
         import torch
 
-        _torch.import_torchvision()
+        import_torchvision()
         from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
         from transformers.utils.logging import disable_progress_bar
 

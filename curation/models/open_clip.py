@@ -7,6 +7,7 @@ from typing import Any
 
 from curation import images
 from curation.models import Loaded, Scores, _torch
+from curation.torch_imports import import_torchvision
 
 VERSION = 1
 MODALITY = "image"
@@ -32,7 +33,7 @@ class _Clip:
     def __init__(self, weights: Path, answers: Sequence[Sequence[str]]) -> None:
         import torch
 
-        _torch.import_torchvision()
+        import_torchvision()
         import open_clip
 
         source = f"local-dir:{weights}"

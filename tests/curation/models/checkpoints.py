@@ -9,9 +9,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from curation.models import _torch
+from curation.torch_imports import import_torchvision
 
-_torch.import_torchvision()
+import_torchvision()
 torch.set_num_threads(1)  # two threads on two busy cores wait for each other most of the time
 
 WORDS = ["this", "is", "a", "recording", "of", "music", "for", "orchestra", "choir", "band", "and", "drums"]
