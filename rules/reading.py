@@ -85,9 +85,12 @@ def read(path: Path) -> tuple[Node | None, list[Mistake]]:
         Its mapping, None if nothing could be made of the file; and what is wrong in it.
     """
     content, mistakes = text(path)
-    if content is None:
-        return None, mistakes
-    file = str(path)
+    return (None, mistakes) if content is None else parse(content, str(path))
+
+
+def parse(content: str, file: str) -> tuple[Node | None, list[Mistake]]:
+    """Read what stands in a file, or instead of one; as `read`."""
+    mistakes: list[Mistake] = []
     try:
         node = _Reader(file, yaml.parse(content, Loader=_LOADER), mistakes).document()
     except yaml.MarkedYAMLError as error:

@@ -1,0 +1,255 @@
+"""A recipe: all that decides what is trained and how. It is YAML, typed, and any value can be set for one run."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from curation.store import digest
+from rules.errors import ConfigurationError
+from rules.reading import Node, parse, read
+from rules.spelling import closest
+from rules.validating import did_you_mean, translated
+
+FOLDER = Path(__file__).parent / "recipes"
+PLACEHOLDER = "<placeholder>"  # stands in a prompt where the token of the music goes
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _meant(written: Any) -> Any:  # noqa: ANN401 - any value of YAML
+    """Return settings of a library with its truth values and small numbers, which `rules.reading` leaves as texts."""
+    if isinstance(written, dict):
+        return {key: _meant(value) for key, value in written.items()}
+    if isinstance(written, list):
+        return [_meant(value) for value in written]
+    if written in ("true", "false"):
+        return written == "true"
+    if isinstance(written, str) and re.fullmatch(r"[-+]?\d+(\.\d+)?e[-+]?\d+", written):
+        return float(written)
+    return written
+
+
+Settings = Annotated[Mapping[str, Any], BeforeValidator(_meant)]  # what a library's own configuration class takes
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Base(_Part):
+    """The text-to-image model that is conditioned: from the Hub or a folder, or of random weights."""
+
+    weights: Annotated[str | None, Field(description="owner/name on the Hub, or a folder of diffusers' layout")] = None
+    revision: Annotated[str | None, Field(description="commit, tag or branch on the Hub")] = None
+    random: Annotated[
+        Mapping[Literal["unet", "vae", "text_encoder", "scheduler"], Settings] | None,
+        Field(description="instead of weights: the settings of the four parts, whose weights are drawn by the seed"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if (self.weights is None) == (self.random is None):
+            raise ValueError("either weights or random, not both")
+        if self.random is not None and len(self.random) < 4:
+            raise ValueError("settings of all of unet, vae, text_encoder and scheduler")
+        return self
+
+
+class Encoder(_Part):
+    """The network that hears: a file of training/encoders."""
+
+    name: str
+    weights: Annotated[str | None, Field(description="a file or folder here, or owner/name on the Hub")] = None
+    random: Annotated[
+        Settings | None, Field(description="instead of weights: its settings, whose weights are drawn by the seed")
+    ] = None
+    blocks: Annotated[
+        tuple[Count, ...], Field(min_length=1, description="whose outputs are joined; the first block is 1")
+    ]
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if (self.weights is None) == (self.random is None):
+            raise ValueError("either weights or random, not both")
+        return self
+
+
+class Lora(_Part):
+    """Low-rank matrices beside the attention of the U-Net (Hu et al. 2021, arXiv 2106.09685)."""
+
+    rank: Count = 16
+    alpha: Positive = 16.0
+    modules: Annotated[tuple[str, ...], Field(min_length=1)] = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+class Train(_Part):
+    """What is trained beside the embedder; all else is frozen and stays in evaluation mode."""
+
+    encoder: bool = False
+    unet: Literal["frozen", "full", "lora"] = "frozen"
+    lora: Lora = Lora()
+
+
+class Loss(_Part):
+    """The weights of the parts of the loss; that of the noise is 1."""
+
+    l1: NotNegative = 0.0
+    l2: NotNegative = 0.0
+    label: NotNegative = 0.0
+    min_snr_gamma: Annotated[Positive | None, Field(description="Hang et al. 2023, arXiv 2303.09556")] = None
+
+
+class Optimizer(_Part):
+    """AdamW, and the scaling of its learning rate."""
+
+    learning_rate: Positive
+    scaling: Annotated[
+        Literal["none", "linear", "sqrt"],
+        Field(description="by the number of items in a step: batch, accumulation and processes together"),
+    ] = "none"
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    epsilon: Positive = 1e-8
+    weight_decay: NotNegative = 0.01
+    max_gradient_norm: Positive | None = 1.0
+
+
+class Schedule(_Part):
+    """The learning rate over a run: a linear warm-up, then constant, or half a cosine to 0."""
+
+    kind: Literal["constant", "cosine"]
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+
+class Validation(_Part):
+    """The loss on the split validation, with the same noise and time steps of each item at every pass."""
+
+    every_epochs: Count = 1
+    timesteps_per_item: Count = 4
+    max_items: Count | None = None
+
+
+class Samples(_Part):
+    """The images drawn for the same clips at every pass."""
+
+    every_epochs: Count = 1
+    clips: Annotated[int, Field(ge=0)] = 4
+    steps: Count = 50
+    guidance: NotNegative = 7.5
+
+
+class Recipe(_Part):
+    """What is trained and how."""
+
+    about: Annotated[str, Field(description="one sentence for those who choose among recipes")]
+    model: Annotated[str, Field(description="a file of training/models")] = "audiotoken"
+    base: Base
+    encoder: Encoder
+    prompt: str = f"an art image of {PLACEHOLDER}"
+    duration_s: Annotated[Positive, Field(description="of each clip, from its start, that is heard")] = 30.0
+    image_size_px: Annotated[int, Field(ge=8, multiple_of=8)] = 512
+    crop: Literal["center", "random"] = "center"
+    pairing: Annotated[
+        Literal["partner", "label"],
+        Field(description="a clip's own image, or one of its label that is drawn anew in each epoch"),
+    ] = "partner"
+    pooling_dropout: Share = 0.5
+    train: Train = Train()
+    loss: Loss = Loss()
+    optimizer: Optimizer
+    schedule: Schedule
+    epochs: Count
+    batch_size: Annotated[Count, Field(description="items at once in each process")]
+    accumulation: Annotated[Count, Field(description="batches in a step")] = 1
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    gradient_checkpointing: bool = False
+    ema_decay: Annotated[Share | None, Field(description="of the mean of the weights over steps")] = None
+    cache_latents: bool = True
+    cache_features: bool = False
+    checkpoint_every_steps: Count = 500
+    validation: Validation = Validation()
+    samples: Samples = Samples()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.prompt.split().count(PLACEHOLDER) != 1:
+            raise ValueError(f"prompt: {PLACEHOLDER} once, as a word of its own")
+        if self.cache_latents and self.crop == "random":
+            raise ValueError("cache_latents: false, where crop is random: each epoch has other latents")
+        if self.cache_features and self.train.encoder:
+            raise ValueError("cache_features: false, where the encoder is trained: each step has other features")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Return what two recipes have in common only if all their values are equal."""
+        return digest(self.model_dump(mode="json"))
+
+
+def names() -> list[str]:
+    """Return the names of all recipes that come with artune."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name_or_path: one of `names()`, or a file.
+        changes: values for this run, as `optimizer.learning_rate=1e-4`; a value is YAML.
+
+    Raises:
+        ConfigurationError: one line `file:line: value: expected ...` for every mistake.
+    """
+    root, mistakes = read(_path(name_or_path))
+    if root is None or mistakes:
+        raise ConfigurationError("\n".join(map(str, sorted(set(mistakes)))))
+    for change in changes:
+        _change(root, change)
+    try:
+        return Recipe.model_validate(root.plain())
+    except ValidationError as error:
+        around = Node(None, root.file, 1)
+        found = {translated(Recipe, root, details, around) for details in error.errors(include_url=False)}
+        raise ConfigurationError("\n".join(map(str, sorted(found)))) from None
+
+
+def dump(recipe: Recipe) -> str:
+    """Return a recipe as YAML that `load` reads back."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _path(name_or_path: str) -> Path:
+    if name_or_path in names():
+        return FOLDER / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        return path
+    hint = did_you_mean(closest(name_or_path, names()))
+    raise ConfigurationError(f"recipe {name_or_path!r}: expected one of {', '.join(names())}, or a YAML file{hint}")
+
+
+def _change(root: Node, change: str) -> None:
+    """Set one value."""
+    place, equals, written = change.partition("=")
+    keys, where = [key.strip() for key in place.split(".")], f"--set {change}"
+    if not equals or not all(keys):
+        raise ConfigurationError(f"{where}: expected KEY=VALUE, as optimizer.learning_rate=1e-4 or epochs=3")
+    read_value, mistakes = parse(f"value: {written}", where)
+    if read_value is None or mistakes or list(read_value.entries()) != ["value"]:
+        raise ConfigurationError(f"{where}: expected a value as in YAML: a number, a word, a [list]")
+    node = root
+    for key in keys[:-1]:
+        node = node.entries().setdefault(key, Node({}, where, 1))
+        if node.value is None:
+            node.value = {}
+    if not isinstance(node.value, dict):
+        raise ConfigurationError(f"{where}: {'.'.join(keys[:-1])} has no parts")
+    node.value[keys[-1]] = read_value["value"]
