@@ -6,20 +6,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from curation.store import digest
 from rules.errors import ConfigurationError
-from rules.reading import Node, parse, read
+from rules.reading import Mistake, Node, parse, read
 from rules.spelling import closest
 from rules.validating import did_you_mean, translated
 
 FOLDER = Path(__file__).parent / "recipes"
+CHANGE = "--set "  # how a value is set for one run
 PLACEHOLDER = "<placeholder>"  # stands in a prompt where the token of the music goes
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -170,22 +180,33 @@ class Recipe(_Part):
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     gradient_checkpointing: bool = False
     ema_decay: Annotated[Share | None, Field(description="of the mean of the weights over steps")] = None
-    cache_latents: bool = True
+    cache_latents: Annotated[bool, Field(validate_default=True)] = True
     cache_features: bool = False
     checkpoint_every_steps: Count = 500
     validation: Validation = Validation()
     samples: Samples = Samples()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
-    @model_validator(mode="after")
-    def _goes_together(self) -> Self:
-        if self.prompt.split().count(PLACEHOLDER) != 1:
-            raise ValueError(f"prompt: {PLACEHOLDER} once, as a word of its own")
-        if self.cache_latents and self.crop == "random":
-            raise ValueError("cache_latents: false, where crop is random: each epoch has other latents")
-        if self.cache_features and self.train.encoder:
-            raise ValueError("cache_features: false, where the encoder is trained: each step has other features")
-        return self
+    @field_validator("prompt")
+    @classmethod
+    def _has_a_place_for_the_token(cls, prompt: str) -> str:
+        if prompt.split().count(PLACEHOLDER) != 1:
+            raise ValueError(f"{PLACEHOLDER} once, as a word of its own")
+        return prompt
+
+    @field_validator("cache_latents")
+    @classmethod
+    def _latents_stay(cls, cached: bool, info: ValidationInfo) -> bool:
+        if cached and info.data.get("crop") == "random":
+            raise ValueError("false, where crop is random: each epoch has other latents")
+        return cached
+
+    @field_validator("cache_features")
+    @classmethod
+    def _features_stay(cls, cached: bool, info: ValidationInfo) -> bool:
+        if cached and info.data.get("train", Train()).encoder:
+            raise ValueError("false, where the encoder is trained: each step has other features")
+        return cached
 
     @property
     def digest(self) -> str:
@@ -218,7 +239,12 @@ def load(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         around = Node(None, root.file, 1)
         found = {translated(Recipe, root, details, around) for details in error.errors(include_url=False)}
-        raise ConfigurationError("\n".join(map(str, sorted(found)))) from None
+        raise ConfigurationError("\n".join(map(_told, sorted(found)))) from None
+
+
+def _told(mistake: Mistake) -> str:
+    """Return a mistake as a line; what is wrong with a change of this run stands in no file."""
+    return str(mistake).replace(":1: ", ": ", 1) if mistake.file.startswith(CHANGE) else str(mistake)
 
 
 def dump(recipe: Recipe) -> str:
@@ -231,6 +257,8 @@ def _path(name_or_path: str) -> Path:
         return FOLDER / f"{name_or_path}.yaml"
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        if not path.exists():
+            raise ConfigurationError(f"recipe {name_or_path}: no such file; artune brings {', '.join(names())}")
         return path
     hint = did_you_mean(closest(name_or_path, names()))
     raise ConfigurationError(f"recipe {name_or_path!r}: expected one of {', '.join(names())}, or a YAML file{hint}")
@@ -239,17 +267,17 @@ def _path(name_or_path: str) -> Path:
 def _change(root: Node, change: str) -> None:
     """Set one value."""
     place, equals, written = change.partition("=")
-    keys, where = [key.strip() for key in place.split(".")], f"--set {change}"
+    keys, where = [key.strip() for key in place.split(".")], CHANGE + change
     if not equals or not all(keys):
         raise ConfigurationError(f"{where}: expected KEY=VALUE, as optimizer.learning_rate=1e-4 or epochs=3")
     read_value, mistakes = parse(f"value: {written}", where)
     if read_value is None or mistakes or list(read_value.entries()) != ["value"]:
         raise ConfigurationError(f"{where}: expected a value as in YAML: a number, a word, a [list]")
     node = root
-    for key in keys[:-1]:
-        node = node.entries().setdefault(key, Node({}, where, 1))
+    for depth, key in enumerate(keys):
         if node.value is None:
             node.value = {}
-    if not isinstance(node.value, dict):
-        raise ConfigurationError(f"{where}: {'.'.join(keys[:-1])} has no parts")
-    node.value[keys[-1]] = read_value["value"]
+        if not isinstance(node.value, dict):
+            raise ConfigurationError(f"{where}: {'.'.join(keys[:depth])} has no parts")
+        node = node.value.setdefault(key, Node(None, where, 1))
+    node.value, node.file, node.line = read_value["value"].value, where, 1
