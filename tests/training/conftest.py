@@ -8,6 +8,8 @@ import torch
 from curation.releases import Release
 from curation.store import Home
 from tests.training import releases
+from tests.training.loaders import split_of
+from training.data import Split
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,3 +35,23 @@ def tiny_home(_tiny: tuple[Home, Release]) -> Home:
 def tiny_release(_tiny: tuple[Home, Release]) -> Release:
     """Give a release of three labels, with several row groups in each split: read it, never write to it."""
     return _tiny[1]
+
+
+@pytest.fixture(scope="session")
+def train(tiny_release: Release) -> Split:
+    """Give the training split of `tiny_release`."""
+    return split_of(tiny_release.folder)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, int]]:
+    """Give a list that fills with the row group, column and row of what is read."""
+    found = []
+    original = Split.media
+
+    def counting(split: Split, group: int, wanted: dict) -> Iterator:
+        found.extend((group, column, row) for column, rows in wanted.items() for row in rows)
+        return original(split, group, wanted)
+
+    monkeypatch.setattr(Split, "media", counting)
+    return found
