@@ -215,7 +215,8 @@ class Hub:
         return as_json(user.whoami())
 
     def _validate(self, call: Call, _: User | None) -> Answer:
-        errors, warnings = checking.check_card(call.body.json()["content"])
+        asked = call.body.json()
+        errors, warnings = checking.check_card(asked["content"], asked.get("repoType", "dataset"))
         said = {name: [{"message": each} for each in one] for name, one in (("errors", errors), ("warnings", warnings))}
         return as_json(said, 400 if errors else 200)
 

@@ -179,6 +179,61 @@ def test_a_card_is_looked_at(api: HfApi, repo: Repo, header: str, told: str) -> 
         commit(api, repo, add("README.md", b"# No header"))
 
 
+@pytest.fixture
+def model(hub: Hub, api: HfApi) -> Repo:
+    repo_id = hub.new_id()
+    api.create_repo(repo_id)  # a model is what the Hub makes where no kind is named
+    return hub.repo(repo_id, "model")
+
+
+def test_a_model_is_another_repository_than_the_data_set_of_its_name(hub: Hub, api: HfApi, model: Repo) -> None:
+    api.create_repo(model.id, repo_type="dataset")
+    api.create_commit(model.id, [add("model.safetensors", b"\0weights")], commit_message="a model")
+    assert sorted(model.hashes()) == ["model.safetensors"]
+    assert model.files()["model.safetensors"].is_lfs
+    assert hub.repo(model.id).hashes() == {}
+    api.delete_repo(model.id)
+    assert hub.has(model.id, "dataset")
+    assert not hub.has(model.id, "model")
+
+
+def test_a_model_is_downloaded_as_it_was_sent(api: HfApi, model: Repo, tmp_path: Path) -> None:
+    files = {"model.safetensors": b"\0weights", "config/recipe.yaml": b"epochs: 3\n"}
+    api.create_commit(model.id, [add(path, content) for path, content in files.items()], commit_message="a model")
+    api.create_tag(model.id, tag="v1")
+    info = api.model_info(model.id, revision="v1")
+    assert info.sha == model.head
+    snapshot_download(model.id, revision="v1", local_dir=tmp_path, token=api.token)
+    assert {path: (tmp_path / path).read_bytes() for path in files} == files
+
+
+def test_a_private_model_is_for_its_owner(hub: Hub, api: HfApi, tmp_path: Path) -> None:
+    repo_id = hub.new_id()
+    api.create_repo(repo_id, private=True)
+    assert api.model_info(repo_id).private
+    with pytest.raises(RepositoryNotFoundError):
+        HfApi(token=hub.user("eve").token).model_info(repo_id)
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("license: none of them", "license"),
+        ("base_model: 3", "base_model"),
+        ("datasets: [ida/x@v3]", "datasets"),
+        ("library_name: [a]", "library_name"),
+        ("base_model_relation: twin", "base_model_relation"),
+        ("a: [", "YAML"),
+    ],
+)
+def test_the_card_of_a_model_is_looked_at(api: HfApi, model: Repo, header: str, told: str) -> None:
+    with pytest.raises(ValueError, match=f"Invalid metadata in README.md.*\n.*{told}"):
+        api.create_commit(model.id, [add("README.md", f"---\n{header}\n---\n".encode())], commit_message="a card")
+    fine = b"---\nlicense: creativeml-openrail-m\nbase_model: a/b\ndatasets: [c/d]\nbase_model_relation: adapter\n---\n"
+    api.create_commit(model.id, [add("README.md", fine)], commit_message="a card")
+    assert api.model_info(model.id).card_data.base_model == "a/b"
+
+
 def test_datasets_loads_what_was_committed(hub: Hub, api: HfApi, repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", api.token)
     shards = {f"data/{number}.parquet": parquet(25, 25 * number) for number in range(3)}

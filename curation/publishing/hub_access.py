@@ -16,7 +16,7 @@ from curation.store import Home
 from rules.errors import ConfigurationError
 from rules.spelling import closest
 
-OTHER_KINDS = ("model", "space")
+KINDS = {"dataset": "data set", "model": "model", "space": "space"}  # as the Hub calls them, and in words
 MAX_NAME_CHARS = 96
 
 
@@ -45,8 +45,11 @@ def _is_name(text: str) -> bool:
     return text.count("/") == 1
 
 
-def find(api: HfApi, repo_id: str) -> bool | None:
+def find(api: HfApi, repo_id: str, kind: str = KIND) -> bool | None:
     """Say whether a repository is private, None if there is none yet; refuse one that cannot be written.
+
+    Args:
+        kind: of KINDS.
 
     Raises:
         ConfigurationError: the token may not write there, or the name is that of something else.
@@ -55,16 +58,17 @@ def find(api: HfApi, repo_id: str) -> bool | None:
     if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise ConfigurationError(f"{repo_id}: the token of {account['name']} may only read: {TOKEN_ADVICE}")
     try:
-        info = api.dataset_info(repo_id, expand=["private"])  # or it would list all files
+        # Without `expand` it would list all files; its type is wrong there: it is handed on to what takes a list.
+        info = api.repo_info(repo_id, repo_type=kind, expand=["private"])  # type: ignore[arg-type]
     except RepositoryNotFoundError as error:
         if error.response.status_code != 404:
             raise
         _check_owner(account, repo_id)
-        _check_kind(api, repo_id)
+        _check_kind(api, repo_id, kind)
         return None
     if info.id != repo_id:
         raise ConfigurationError(f"{repo_id} is called {info.id} on the Hub: expected that name")
-    _check_rights(api, account, repo_id)
+    _check_rights(api, account, repo_id, kind)
     return bool(info.private)
 
 
@@ -85,18 +89,19 @@ def _check_owner(account: Mapping[str, Any], repo_id: str) -> None:
         )
 
 
-def _check_kind(api: HfApi, repo_id: str) -> None:
-    for kind in OTHER_KINDS:
-        if api.repo_exists(repo_id, repo_type=kind):
+def _check_kind(api: HfApi, repo_id: str, kind: str) -> None:
+    """Refuse the name of something else: it is more likely a slip."""
+    for other in KINDS:
+        if other != kind and api.repo_exists(repo_id, repo_type=other):
             raise ConfigurationError(
-                f"{repo_id} is a {kind} on the Hub: expected another name; or, to have a data set of that name on "
-                f"purpose: {_creation(repo_id)}"
+                f"{repo_id} is a {KINDS[other]} on the Hub: expected another name; or, to have a {KINDS[kind]} of that "
+                f"name on purpose: {_creation(repo_id, kind)}"
             )
 
 
-def _check_rights(api: HfApi, account: Mapping[str, Any], repo_id: str) -> None:
+def _check_rights(api: HfApi, account: Mapping[str, Any], repo_id: str, kind: str) -> None:
     try:
-        api.auth_check(repo_id, repo_type=KIND, write=True)
+        api.auth_check(repo_id, repo_type=kind, write=True)
     except HfHubHTTPError as error:
         _check_owner(account, repo_id)
         if error.response.status_code != 404:  # a Hub of one's own may not know the question; the first commit tells
@@ -116,9 +121,9 @@ def check_is_new(home: Home, release: Release, repo_id: str, endpoint: str) -> N
         raise ConfigurationError(
             f"{repo_id} is not on the Hub, and {name} was published as {', '.join(sorted(others))} before; did you "
             f"mean {meant[0]}? To publish it under another name on purpose, make the repository first: "
-            f"{_creation(repo_id)}"
+            f"{_creation(repo_id, KIND)}"
         )
 
 
-def _creation(repo_id: str) -> str:
-    return f"`hf repos create {repo_id} --repo-type {KIND}`"
+def _creation(repo_id: str, kind: str) -> str:
+    return f"`hf repos create {repo_id} --repo-type {kind}`"

@@ -114,16 +114,16 @@ def read_there(api: HfApi, place: Place, *, is_private: bool) -> There:
     )
 
 
-def refs(api: HfApi, repo_id: str) -> tuple[dict[str, str], dict[str, str]]:
+def refs(api: HfApi, repo_id: str, kind: str = KIND) -> tuple[dict[str, str], dict[str, str]]:
     """Return the commits of branches and of tags by their names."""
-    found = api.list_repo_refs(repo_id, repo_type=KIND)
+    found = api.list_repo_refs(repo_id, repo_type=kind)
     branches, tags = ({ref.name: ref.target_commit for ref in part} for part in (found.branches, found.tags))
     return branches, tags
 
 
-def tree(api: HfApi, repo_id: str, commit: str) -> dict[str, Stored]:
+def tree(api: HfApi, repo_id: str, commit: str, kind: str = KIND) -> dict[str, Stored]:
     """Return all files of a commit."""
-    return _stored(api.list_repo_tree(repo_id, recursive=True, revision=commit, repo_type=KIND))
+    return _stored(api.list_repo_tree(repo_id, recursive=True, revision=commit, repo_type=kind))
 
 
 def some(api: HfApi, repo_id: str, commit: str, names: list[str]) -> dict[str, Stored]:
@@ -147,7 +147,7 @@ def _revision(api: HfApi, place: Place, commit: str) -> Revision:
     return replace(bare, manifest=found, is_whole=found.version == place.version and _is_whole(api, place, bare, found))
 
 
-def page(api: HfApi, repo_id: str, revision: Revision, name: str) -> bytes:
+def page(api: HfApi, repo_id: str, revision: Revision, name: str, kind: str = KIND) -> bytes:
     """Return the bytes of a small file.
 
     Raises:
@@ -156,7 +156,7 @@ def page(api: HfApi, repo_id: str, revision: Revision, name: str) -> bytes:
     size_bytes = revision.files[name].size_bytes
     if size_bytes > MAX_PAGE_BYTES:
         raise ConfigurationError(f"{repo_id}: {name} has {size_bytes:,} bytes: expected at most {MAX_PAGE_BYTES:,}")
-    url = hf_hub_url(repo_id, name, repo_type=KIND, revision=revision.commit, endpoint=api.endpoint)
+    url = hf_hub_url(repo_id, name, repo_type=kind, revision=revision.commit, endpoint=api.endpoint)
     response = get_session().get(url, headers=build_hf_headers(token=api.token))
     hf_raise_for_status(response)
     return bytes(response.content)

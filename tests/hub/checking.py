@@ -20,7 +20,7 @@ _PATTERNS = """
 GITATTRIBUTES = "".join(f"{pattern} {_LFS}\n" for pattern in _PATTERNS.split())  # of a new repository
 
 _LICENSES = re.compile(
-    "apache-2.0|mit|openrail(\\+\\+)?|bsd(-[23]-clause)?|cc|cc0-1.0|cc-by(-nc)?(-sa|-nd)?-(2.0|2.5|3.0|4.0)|pddl"
+    "apache-2.0|mit|(creativeml-)?openrail(-m|\\+\\+)?|bsd(-[23]-clause)?|cc|cc0-1.0|cc-by(-nc)?(-sa|-nd)?-(2.0|2.5|3.0|4.0)|pddl"
     "|cdla-(sharing|permissive)-[12].0|odbl|odc-by|gpl(-[23].0)?|agpl-3.0|lgpl(-[23].[01])?|etalab-2.0|unlicense"
     "|unknown|other"
 )
@@ -87,8 +87,8 @@ def card_data(card: str) -> Mapping[str, object]:
     return {} if errors or header is None else yaml.safe_load(header) or {}
 
 
-def check_card(card: str) -> tuple[list[str], list[str]]:
-    """Give a Hub's errors and warnings about the header of a data set's card."""
+def check_card(card: str, kind: str = "dataset") -> tuple[list[str], list[str]]:
+    """Give a Hub's errors and warnings about the header of a card."""
     header = header_of(card)
     if header is None:
         return [], ["empty or missing yaml metadata in repo card"]
@@ -100,7 +100,9 @@ def check_card(card: str) -> tuple[list[str], list[str]]:
         return [], ["empty or missing yaml metadata in repo card"]
     if not isinstance(said, dict):
         return ['"metadata" must be an object'], []
-    return list(_errors(said)), list(_warnings(said))
+    if kind == "model":
+        return [*_errors(said), *_model_errors(said)], []
+    return [*_errors(said), *_config_errors(said.get("configs", []))], list(_warnings(said))
 
 
 def _errors(said: Mapping[str, object]) -> Iterable[str]:
@@ -114,7 +116,19 @@ def _errors(said: Mapping[str, object]) -> Iterable[str]:
             yield f'"{name}" must be an array of strings'
     if not isinstance(said.get("pretty_name", ""), str):
         yield '"pretty_name" must be a string'
-    yield from _config_errors(said.get("configs", []))
+
+
+def _model_errors(said: Mapping[str, object]) -> Iterable[str]:
+    for name in ("base_model", "datasets"):
+        value = said.get(name, [])
+        ids = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", one, re.ASCII) for one in ids):
+            yield f'"{name}" must be ids of the Hub, without revisions'
+    for name in ("library_name", "pipeline_tag"):
+        if not isinstance(said.get(name, ""), str):
+            yield f'"{name}" must be a string'
+    if said.get("base_model_relation", "adapter") not in ("adapter", "finetune", "merge", "quantized"):
+        yield '"base_model_relation" must be one of [adapter, finetune, merge, quantized]'
 
 
 def _config_errors(configs: object) -> Iterable[str]:

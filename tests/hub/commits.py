@@ -135,7 +135,7 @@ def _check(repo: Repo, head: Commit, files: dict[str, File]) -> None:
         content = file.read()
         if checking.is_binary(content, is_whole=True):
             raise Refusal(400, f"{BINARY} Offending files: - {path}")
-        if path == "README.md" and (errors := checking.check_card(content.decode())[0]):
+        if path == "README.md" and (errors := checking.check_card(content.decode(), repo.kind)[0]):
             raise Refusal(400, f"Invalid metadata in README.md: {'; '.join(errors)}")
     for path in files:
         folder = path.rpartition("/")[0]

@@ -1,0 +1,146 @@
+"""The files of a run's folder: read, replaced at once, and written by one process only."""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rules.errors import ConfigurationError
+
+RUN, RECIPE, METRICS, SKIPPED, LOCK = "run.json", "recipe.yaml", "metrics.jsonl", "skipped.jsonl", ".lock"
+LOSSES, SAMPLES, CARD, BOARD = "losses.png", "samples", "README.md", "tensorboard"
+LAYOUT = 1  # of run.json
+MAX_NAMED = 5  # in one message
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """Return run.json.
+
+    Raises:
+        ConfigurationError: there is none, or it is not one.
+    """
+    path = folder / RUN
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(
+            f"{folder}: expected the folder of a run: there is no {RUN} in it; `artune train RECIPE --data WHERE --out "
+            "DIR` makes one"
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: expected JSON as artune wrote it: {error}") from None
+    if not isinstance(told, dict) or told.get("layout") != LAYOUT:
+        raise ConfigurationError(f'{path}: expected "layout": {LAYOUT}, as this version of artune writes it')
+    return told
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON lines, without a last one that was torn by a kill.
+
+    Raises:
+        ConfigurationError: a line is not one.
+    """
+    found = []
+    for number, line in enumerate(_content(path).split(b"\n")[:-1], 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}, line {number}: expected JSON as artune wrote it: {error}") from None
+        if not isinstance(row, dict):
+            raise ConfigurationError(f"{path}, line {number}: expected an object of JSON, as artune wrote it")
+        found.append(row)
+    return found
+
+
+def whole_bytes(path: Path) -> int:
+    """Return the length of a file of lines up to the end of its last whole one."""
+    return _content(path).rfind(b"\n") + 1
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file so that whoever reads it sees the old or the new one, whenever this process ends."""
+    temporary = path.with_name(f".{path.name}.writing")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run for this process alone; the lock ends with the process, however that ends.
+
+    Raises:
+        ConfigurationError: another process trains there.
+    """
+    with writing(folder):
+        file = (folder / LOCK).open("ab")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"{folder}: another process trains there now: expected to wait until it has ended, or another folder"
+            ) from None
+        yield
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Tell in words a person can act on that nothing more can be written to a run.
+
+    Raises:
+        ConfigurationError: the disk is full, or the folder may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise ConfigurationError(
+                f"{folder}: no room is left on its disk: free some, then `artune train --resume {folder}` goes on from "
+                "the last checkpoint"
+            ) from error
+        if isinstance(error, PermissionError | FileExistsError | NotADirectoryError) or error.errno == errno.EROFS:
+            raise ConfigurationError(f"{folder}: expected a folder that may be written: {error.strerror}") from error
+        raise
+
+
+def grids(folder: Path) -> list[Path]:
+    """Return the pictures of samples, the oldest first."""
+    return sorted((folder / SAMPLES).glob("epoch-*.png"), key=lambda path: (len(path.name), path.name))
+
+
+def store(folder: Path, told: Mapping[str, Any]) -> None:
+    """Write run.json."""
+    with writing(folder):
+        replace(folder / RUN, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+
+
+def check_is_free(folder: Path) -> None:
+    """Refuse a folder with anything in it but the beginning of a run that was killed while it was made."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(f"{folder} is a file: expected a folder that is empty or not there yet")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if RUN in names:
+        raise ConfigurationError(
+            f"{folder} holds a run already: `artune train --resume {folder}` goes on with it; expected another folder "
+            "for a new one"
+        )
+    begun = {LOCK, RECIPE, METRICS, f".{RECIPE}.writing", f".{RUN}.writing"} if LOCK in names else set()
+    if foreign := sorted(names - begun):
+        more = f" and {len(foreign) - MAX_NAMED} more" if len(foreign) > MAX_NAMED else ""
+        raise ConfigurationError(
+            f"{folder} holds {', '.join(foreign[:MAX_NAMED])}{more}: expected a folder that is empty or not there yet, "
+            "so that nothing of yours is mixed with a run"
+        )
