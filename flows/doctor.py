@@ -17,8 +17,7 @@ from flows import settings
 from rules.errors import ConfigurationError
 
 NEEDED_MUXERS = ("chromaprint", "s16le")
-OPTIONAL = "torchcodec"
-WEB_EXTRA, STORAGE_EXTRA = "sources", "s3"
+WEB_EXTRA, STORAGE_EXTRA, TRAINING_EXTRA = "sources", "s3", "train"
 LOW_DISK_BYTES = 2_000_000_000  # the sample needs a tenth of it
 
 
@@ -43,6 +42,7 @@ def findings(home: Path) -> Iterator[Finding]:
     yield _extra("web sources", WEB_EXTRA, "all packages; `artune sources` tells what else is needed")
     yield from _hub()
     yield _extra("publishing to s3://", STORAGE_EXTRA, "all packages")
+    yield _extra("training, decoded audio", TRAINING_EXTRA, "all packages")
 
 
 def blocking(home: Path) -> Iterator[Finding]:
@@ -90,11 +90,7 @@ def _disk(home: Path) -> Finding:
 def _packages() -> Iterator[Finding]:
     """Compare what is installed with what artune declares: a row for what is missing or of another version."""
     fine = 0
-    for line in requires("artune") or []:
-        requirement = Requirement(line)
-        optional = requirement.name == OPTIONAL
-        if requirement.marker and not requirement.marker.evaluate({"extra": "train" if optional else ""}):
-            continue
+    for requirement in _declared():
         try:
             found = version(requirement.name)
         except PackageNotFoundError:
@@ -102,20 +98,30 @@ def _packages() -> Iterator[Finding]:
         if found != "not installed" and requirement.specifier.contains(found, prereleases=True):
             fine += 1
         else:
-            what = f"{requirement.name} (datasets decodes audio with it)" if optional else requirement.name
-            advice = f"pip install '{requirement.name}{requirement.specifier}'"
-            yield Finding(what, found, False, required=not optional, advice=advice)
+            yield Finding(
+                requirement.name, found, False, advice=f"pip install '{requirement.name}{requirement.specifier}'"
+            )
     yield Finding("packages", f"{fine} of the declared versions", True)
+
+
+def _declared(extra: str = "") -> Iterator[Requirement]:
+    """Yield what artune declares to need here: always, or only for an extra."""
+    for requirement in map(Requirement, requires("artune") or []):
+        if extra:
+            if requirement.marker and requirement.marker.evaluate({"extra": extra}):
+                yield requirement
+        elif not requirement.marker or requirement.marker.evaluate({"extra": ""}):
+            yield requirement
+
+
+def lacking(extra: str) -> list[str]:
+    """Return the packages of an extra that are not there, or of another version than declared."""
+    return [requirement.name for requirement in _declared(extra) if not _is_installed(requirement)]
 
 
 def _extra(what: str, extra: str, complete: str) -> Finding:
     """Say whether all packages of an extra are there."""
-    wanted = [Requirement(line) for line in requires("artune") or []]
-    missing = [
-        requirement.name
-        for requirement in wanted
-        if requirement.marker and requirement.marker.evaluate({"extra": extra}) and not _is_installed(requirement)
-    ]
+    missing = lacking(extra)
     found = f"lacks {', '.join(missing)}" if missing else complete
     return Finding(what, found, not missing, required=False, advice=f"pip install 'artune[{extra}]'")
 

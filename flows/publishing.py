@@ -1,7 +1,6 @@
 """The commands about what others load: publish, rehydrate."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,7 @@ from flows.terminal import (
     console,
     home_of,
     is_terminal,
+    patient,
     quota_bytes_of,
     say,
     stoppable,
@@ -68,7 +68,7 @@ def publish(
         raise ConfigurationError(f"--private: {where} is no repository on the Hub, and only these can be private")
     place = home_of(home)
     found = _chosen(place, release)
-    with stoppable(STOPPED), _patient():
+    with stoppable(STOPPED), patient():
         chosen = lawful.choose(place, found)
         if dry_run:
             _show_licenses(chosen)
@@ -94,20 +94,6 @@ def _chosen(home: "Home", number: int | None) -> "Release":
     if found is None:
         raise ConfigurationError(f"{home.root} has no release yet; `artune build` makes one")
     return found
-
-
-@contextmanager
-def _patient() -> Iterator[None]:
-    """Tell a busy world in one sentence, with an exit code of its own."""
-    from rich.console import Console
-
-    from curation.errors import TransientError
-
-    try:
-        yield
-    except TransientError as error:
-        Console(stderr=True).print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(FAILED_EXIT_CODE) from None
 
 
 def _show_licenses(chosen: "Chosen") -> None:
@@ -218,7 +204,7 @@ def rehydrate(
     from curation.publishing import places
 
     where, place, named, quota_bytes = places.whole(where), home_of(home), source or [], quota_bytes_of(quota)
-    with stoppable(STOPPED_REHYDRATING), _patient():
+    with stoppable(STOPPED_REHYDRATING), patient():
         done = rehydrating.check(place, where, revision=revision, named=named)
         if done is None:
             settings.quiet_prefect()

@@ -83,6 +83,11 @@ def local_folder(home: str) -> Path:
     return Path(home).expanduser().absolute()
 
 
+def training_cache() -> Path:
+    """Return where training keeps what it computes once: ARTUNE_CACHE, else a folder of this user's."""
+    return local_folder(os.environ.get("ARTUNE_CACHE") or "~/.cache/artune")
+
+
 def quiet_prefect() -> None:
     """Set what Prefect reads when it is imported: no telemetry, time to start its server, no line for every task."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -111,6 +116,20 @@ def prepare_hub() -> None:
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     if not _has_xet(os.environ.get("HF_ENDPOINT", HUB)):
         os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+
+
+def prepare_training() -> None:
+    """Set what the libraries of training read when they are imported; after it `datasets` may load torch, too.
+
+    Raises:
+        ConfigurationError: as `prepare_hub`.
+    """
+    prepare_hub()
+    os.environ.pop("USE_TORCH", None)  # diffusers would take it to mean itself
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one prompt is tokenized, and the library warns of forks
+    # Threads that wait for others by spinning take the cores that these need: on two busy cores an epoch of the recipe
+    # `tiny` took four times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _has_xet(endpoint: str) -> bool:

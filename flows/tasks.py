@@ -54,7 +54,7 @@ def threads(workers: int) -> TaskRunner[PrefectFuture[Any]]:
 
 def let_modules_speak() -> None:
     """Let our modules log: Prefect attaches handlers to these loggers, but without a level they stay silent."""
-    for name in ("flows", "curation", "rules"):
+    for name in ("flows", "training", "curation", "rules"):
         logging.getLogger(name).setLevel(logging.INFO)
 
 
@@ -77,7 +77,7 @@ def told(work: Callable[[], T], stopped: str) -> T | State[Any]:
     except TransientError as error:
         return Failed(message=str(error), name=BUSY)
     except KeyboardInterrupt:
-        _leave(stopped)
+        leave(stopped)
 
 
 def ended(state: State[T | State[Any]]) -> T:
@@ -98,7 +98,7 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return table(columns, (map(escaped, row) for row in rows)) + "\n"
 
 
-def _leave(stopped: str) -> NoReturn:
+def leave(stopped: str) -> NoReturn:
     """End the process at once: its threads may wait for a site for long, and what they have is written down."""
     with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
         client.set_flow_run_state(flow_run.id, Cancelled(message=stopped), force=True)
@@ -168,6 +168,22 @@ def in_prefect(shown: Bars, title: Callable[[Any], Title] | None = None, at_once
         return [results[number] for number in range(len(batches))]
 
     return each
+
+
+def progress_artifact(name: str) -> Callable[[float], None]:
+    """Return what moves a progress artifact of the running flow to a share; small moves are left out."""
+    told = -1.0
+    artifact: UUID | None = None
+
+    def move(share: float) -> None:
+        nonlocal told, artifact
+        if artifact is None:
+            artifact = cast(UUID, create_progress_artifact(0.0, key=name, description=name))
+        if share >= told + 1 / ARTIFACT_STEPS or (share == 1 and told < 1):
+            update_progress_artifact(artifact, 100.0 * share)
+            told = share
+
+    return move
 
 
 class _Part:

@@ -67,12 +67,15 @@ QuotaOption = Annotated[
 
 def quota_bytes_of(text: str | None) -> int | None:
     """Return the size that a person wrote for --quota."""
-    if text is None:
-        return None
+    return None if text is None else size_bytes_of(text, "--quota")
+
+
+def size_bytes_of(text: str, option: str) -> int:
+    """Return a size that a person wrote for an option."""
     written = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
     size_bytes = int(float(written[1]) * BYTES[(written[2] or "").lower()]) if written else 0
     if not size_bytes:
-        raise ConfigurationError(f"--quota {text!r}: expected a size such as 500MB, 20GB or 1.5TiB")
+        raise ConfigurationError(f"{option} {text!r}: expected a size such as 500MB, 20GB or 1.5TiB")
     return size_bytes
 
 
@@ -94,6 +97,18 @@ def stoppable(stopped: str) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo(stopped, err=True)
         raise typer.Exit(STOPPED_EXIT_CODE) from None
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Tell a busy world in one sentence, with an exit code of its own."""
+    from curation.errors import TransientError
+
+    try:
+        yield
+    except TransientError as error:
+        Console(stderr=True).print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(FAILED_EXIT_CODE) from None
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from training import recipe
+
 ROOT = Path(__file__).parent.parent
 FLOORS = ["rules", "curation", "training", "evaluation", "flows"]
 BESIDE = {
@@ -59,9 +61,32 @@ def test_only_settings_reads_the_environment(package: str) -> None:
     assert readers == ([Path("flows/settings.py")] if package == "flows" else [])
 
 
+def texts(path: Path) -> set[str]:
+    """Return every text constant of a module, also the parts of f-strings and the cases of a match."""
+    constants = (node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant))
+    return {value for value in constants if isinstance(value, str)}
+
+
+def choices(schema: object) -> set[str]:
+    """Return the words that a recipe may choose from."""
+    if isinstance(schema, dict):
+        here = {word for word in schema.get("enum", ()) if isinstance(word, str)}
+        return here.union(*map(choices, schema.values()))
+    return set().union(*map(choices, schema)) if isinstance(schema, list) else set()
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_no_code_knows_a_recipe_by_its_name(package: str) -> None:
+    # A recipe may be called as one of its values is, like `unet: lora`; what is asked then is the value.
+    named = set(recipe.names()) - choices(recipe.Recipe.model_json_schema())
+    assert {"tiny", "model-1", "model-2", "preliminary-1", "preliminary-2", "recommended"} <= named
+    found = {path.relative_to(ROOT): named & texts(path) for path in modules(package)}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
 def test_the_top_level_is_what_the_readme_maps() -> None:
     tracked = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
-    built = {"demo", "artune-home", "dist"}
+    built = {"demo", "artune-home", "dist", "runs"}
     assert {name for name in tracked - built if not name.endswith(".egg-info")} == BESIDE
 
 

@@ -48,6 +48,15 @@ def test_every_folder_and_module_of_the_map_exists() -> None:
     assert missing == []
 
 
+def test_the_map_of_training_is_whole() -> None:
+    of_training = section("The map").split("In `training/`")[1].split("In `curation/`")[0]
+    named = set(re.findall(r"`([a-z_]+)/?`", of_training))
+    folder = ROOT / "training"
+    found = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert found - named - {"__init__"} == {"libraries"}  # that imports what others need, and does nothing
+    assert named - found == set()
+
+
 def test_the_recipe_for_a_source_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "text_list.py").write_text(block("How to add a source", "python"))
     picture = ROOT / "curation" / "sources" / "sample_data" / "images" / "hokusai_great_wave.jpg"

@@ -1,7 +1,7 @@
 """Batches of an epoch, in an order that seed and epoch decide, from any place in it and for any number of processes."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -121,7 +121,9 @@ class Loader:
     def steps_per_epoch(self, process_count: int = 1) -> int:
         return -(-len(self._split) // (self._recipe.batch_size * self._recipe.accumulation * process_count))
 
-    def batches(self, epoch: int, start_step: int = 0, process: int = 0, process_count: int = 1) -> Iterator[Batch]:
+    def batches(
+        self, epoch: int, start_step: int = 0, process: int = 0, process_count: int = 1
+    ) -> Generator[Batch, None, None]:
         """Yield the micro-batches of a process from a step of an epoch to its end; nothing before it is read.
 
         A pair that cannot be used is replaced by the next good one of the order, in every process alike, and is in
@@ -147,7 +149,7 @@ class Loader:
 
     def validation_batches(
         self, process: int = 0, process_count: int = 1, max_items: int | None = None
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """Yield every `process_count`-th batch of the split in the order of its files, each clip with its own picture.
 
         Pairs lie there by a hash, so the first ones are as good as drawn. The middle of each picture is taken. A pair
@@ -179,7 +181,7 @@ class Loader:
         crop = ("crop", *words) if self._recipe.crop == "random" else None
         return Pair(Want("audio", row), Want("image", picture, crop))
 
-    def _taken(self, whole: _Pass) -> Iterator[Batch]:
+    def _taken(self, whole: _Pass) -> Generator[Batch, None, None]:
         """Yield batches, always with what comes next on its way."""
         windows = whole.windows()
         planned: dict[int, Pair] = {}

@@ -34,14 +34,14 @@ Count = Annotated[int, Field(ge=1)]
 
 
 def _meant(written: Any) -> Any:  # noqa: ANN401 - any value of YAML
-    """Return settings of a library with its truth values and small numbers, which `rules.reading` leaves as texts."""
+    """Return settings of a library with its truth values and those numbers that `rules.reading` leaves as texts."""
     if isinstance(written, dict):
         return {key: _meant(value) for key, value in written.items()}
     if isinstance(written, list):
         return [_meant(value) for value in written]
     if written in ("true", "false"):
         return written == "true"
-    if isinstance(written, str) and re.fullmatch(r"[-+]?\d+(\.\d+)?e[-+]?\d+", written):
+    if isinstance(written, str) and re.fullmatch(r"[-+]?\d+(\.\d+)?e[-+]?\d+|[-+]?\d+\.\d{19,}", written):
         return float(written)
     return written
 

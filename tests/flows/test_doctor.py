@@ -48,6 +48,15 @@ def test_a_package_of_another_version_is_told_with_its_cure(monkeypatch: pytest.
     assert "pip install 'sqlalchemy<2.1,>=2.0'" in finding.advice
 
 
+def test_what_training_lacks_is_told_and_stops_no_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = doctor.version
+    wrong = {"torchcodec": "0.14.0", "accelerate": "1.0"}
+    monkeypatch.setattr(doctor, "version", lambda name: wrong.get(name) or real(name))
+    finding = by_name(tmp_path)["training, decoded audio"]
+    assert (finding.found, finding.fine, finding.required) == ("lacks accelerate, torchcodec", False, False)
+    assert finding.advice == "pip install 'artune[train]'"
+
+
 def test_a_token_is_found_and_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_hidden")
     found = by_name(tmp_path)

@@ -1,0 +1,35 @@
+"""What a process computes on, and in which precision."""
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+
+from rules.errors import ConfigurationError
+from training.recipe import Recipe
+
+
+def accelerator_for(recipe: Recipe) -> Accelerator:
+    """Return accelerate's view of this process: its GPU or the CPU, and the other processes of the run.
+
+    Raises:
+        ConfigurationError: the device cannot compute in the precision of the recipe.
+    """
+    on_cpu = not torch.cuda.is_available()
+    precision = recipe.mixed_precision
+    if precision == "fp16" and on_cpu:
+        raise ConfigurationError(
+            "mixed_precision: fp16 needs a GPU, and none is here: expected bf16 or no on a CPU, in a new run"
+        )
+    if precision == "bf16" and not on_cpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ConfigurationError(
+            f"mixed_precision: bf16 is not what {torch.cuda.get_device_name()} computes in: expected fp16 or no, in a "
+            "new run"
+        )
+    # accelerate keeps one state a process and refuses a second precision; a process may train twice, as a worker does.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(
+        cpu=on_cpu,
+        mixed_precision=precision,
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # no buffer of ours ever changes
+    )
