@@ -33,11 +33,12 @@ from curation.shards import open_writer
 from rules import load as load_rules
 from tests.media import noise
 from tests.pictures import as_bytes, photo
-from training import media, recipe
-from training.cache import Cache
+from training import recipe
 from training.data import Split, open_revision
-from training.loading import Loader
-from training.media import Clip
+from training.reading import media
+from training.reading.cache import Cache
+from training.reading.loading import Loader
+from training.reading.media import Clip
 
 RATE_HZ, WANTED_HZ, CLIP_S, SIDE_PX = 44_100, 16_000, 30.0, 512
 ROWS_PER_GROUP, BATCH = 18, 8

@@ -1,4 +1,4 @@
-"""The flow `train`: a recipe on a published revision, thin around training.loop."""
+"""The flow `train`: a recipe on a published revision, thin around training.fitting.loop."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +18,8 @@ from flows.training import STOPPED, outcome
 from flows.training_bars import bars
 from flows.training_process import Heard, train_here, train_in_processes
 from rules.errors import ConfigurationError
-from training import starting
-from training.run import Run, Settings
+from training.runs import starting
+from training.runs.run import Run, Settings
 
 EVENT = "artune.training.finished"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 
     from training.models.audiotoken import AudioToken
     from training.recipe import Recipe
-    from training.run import Run, Settings
+    from training.runs.run import Run, Settings
 
 STOPPED = (
     "Stopped. What was learned up to the last checkpoint stays; the same command goes on from there, and so does "
@@ -125,8 +125,8 @@ def _check(recipe: str | None, data: str | None, out: Path | None, changes: list
 def _begun(
     recipe: str | None, data: str | None, out: Path | None, changes: list[str], resume: Path | None, how: "Settings"
 ) -> "Run":
-    from training import starting
-    from training.run import Run
+    from training.runs import starting
+    from training.runs.run import Run
 
     if recipe is None or data is None:
         return Run.open(resume or Path(), settings=how)
@@ -137,7 +137,7 @@ def _how(cache: Path | None, limit_bytes: int, processes: int | None) -> "Settin
     """Return where and how to train; each process has its share of this machine's threads."""
     import torch
 
-    from training.run import Settings
+    from training.runs.run import Settings
 
     count = processes or max(1, torch.cuda.device_count())
     threads = max(1, settings.from_environment().workers // count)
@@ -274,9 +274,9 @@ def _model(where: str, song: Path) -> "AudioToken":
     settings.prepare_training()
     import torch
 
-    from training import pretrained
-    from training.run import Run
-    from training.run_folder import RUN
+    from training.runs import pretrained
+    from training.runs.run import Run
+    from training.runs.run_folder import RUN
 
     folder = Path(where).expanduser()
     if (folder / RUN).is_file():
@@ -295,7 +295,7 @@ def _model(where: str, song: Path) -> "AudioToken":
 def _heard(model: "AudioToken", song: Path, start_s: float) -> "Tensor":
     """Return what the model hears of a song: at most as much as of the clips that it was trained on."""
     from curation.errors import ItemError
-    from training import media
+    from training.reading import media
 
     try:
         wave, valid = media.song(song, model.sample_rate_hz, model.recipe.duration_s, start_s)
@@ -323,7 +323,7 @@ def publish_model(
     """
     check_extra()
     settings.prepare_training()
-    from training import publishing
+    from training.runs import publishing
 
     with stoppable(STOPPED_SENDING), patient():
         done = publishing.publish_model(run, where, private=private)

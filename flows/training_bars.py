@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:  # it imports torch
-    from training.loop import Progress as Told
+    from training.fitting.loop import Progress as Told
 
 
 class Shown:

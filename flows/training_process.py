@@ -13,9 +13,9 @@ from typing import Any
 from curation.errors import TransientError
 from flows.terminal import FAILED_EXIT_CODE
 from rules.errors import ConfigurationError
-from training import loop, processes
-from training.loop import Progress
-from training.run import Run, Settings
+from training.fitting import loop, processes
+from training.fitting.loop import Progress
+from training.runs.run import Run, Settings
 
 REFUSED_EXIT_CODE = 2
 

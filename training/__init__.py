@@ -1,1 +1,1 @@
-"""Training on a published revision: nothing is here yet, and nothing below imports it."""
+"""Training on a published revision: recipes, the model, the loop that fits it, and what a run leaves."""

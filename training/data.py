@@ -29,8 +29,8 @@ from curation.rehydrating.publication import RULES, SHARD
 from curation.schemas import PAIRS
 from curation.store import digest
 from rules.errors import ConfigurationError
-from training import files
-from training.files import Files, patiently
+from training.reading import files
+from training.reading.files import Files, patiently
 
 INDEXED = (
     "pair_id",

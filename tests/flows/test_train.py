@@ -21,9 +21,9 @@ from tests.flows.conftest import MAX_READS, last_run
 from tests.flows.stopping import stopped
 from tests.media import encode, tune
 from tests.training import releases
-from training import loop
 from training.data import open_revision
-from training.run import Run
+from training.fitting import loop
+from training.runs.run import Run
 
 SMALL = (
     "duration_s=1",

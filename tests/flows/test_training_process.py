@@ -9,10 +9,10 @@ import pytest
 from curation.errors import TransientError
 from flows import training_process
 from rules.errors import ConfigurationError
-from tests.training.runs import made
-from training import loop, processes
-from training.processes import Ended
-from training.run import Run, Settings
+from tests.training.made_runs import made
+from training.fitting import loop, processes
+from training.fitting.processes import Ended
+from training.runs.run import Run, Settings
 
 
 def progress(step: int) -> loop.Progress:

@@ -12,7 +12,13 @@ from training.models.audiotoken import AudioToken
 from training.recipe import Recipe
 
 LABELS = ("Heavy metal", "Baroque Classical symbolism")
-SIZES = ("image_size_px=16", "duration_s=1", "base.random.vae.sample_size=16", "base.random.unet.sample_size=8")
+SIZES = (
+    "train.unet=frozen",
+    "image_size_px=16",
+    "duration_s=1",
+    "base.random.vae.sample_size=16",
+    "base.random.unet.sample_size=8",
+)
 
 # Sets of changes: what is trained beside the embedder.
 HEARS = ("train.encoder=true", "cache_features=false")

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from training import recipe
 from training.batch import Batch
-from training.cache import Cache
 from training.data import Split, open_revision
-from training.loading import Loader
+from training.reading.cache import Cache
+from training.reading.loading import Loader
 from training.recipe import Recipe
 
 CACHED = ("cache_features=true",)  # a change of the recipe

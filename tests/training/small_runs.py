@@ -8,15 +8,18 @@ import pytest
 import torch
 
 from curation.releases import Release
-from training import checkpoints, drawing, recipe
+from training import recipe
 from training.data import open_revision
-from training.devices import accelerator_for
-from training.loop import Finished, Progress, train
-from training.preparing import Prepared, prepared
-from training.run import Run, Settings
+from training.fitting import checkpoints
+from training.fitting.devices import accelerator_for
+from training.fitting.loop import Finished, Progress, train
+from training.fitting.preparing import Prepared, prepared
+from training.runs import drawing
+from training.runs.run import Run, Settings
 
 # The tiny recipe, made smaller: 18 pairs are 3 steps of 2 x 4 items, the last filled up; all that chance decides is on.
 SMALL = (
+    "train.unet=frozen",
     "duration_s=0.3",
     "image_size_px=16",
     "cache_features=false",

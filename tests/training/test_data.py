@@ -19,8 +19,8 @@ from rules.errors import ConfigurationError
 from tests.curation.publishing import to_hub
 from tests.hub_site import Hub
 from tests.training.releases import LABELS, RATE_HZ
-from training import files
 from training.data import INDEXED, Split, open_revision
+from training.reading import files
 
 COUNTS = {"train": 18, "validation": 9, "test": 9}
 FOOTER_BYTES = 65_536  # what Arrow reads of the end of a file to find out what is in it

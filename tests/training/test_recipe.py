@@ -144,8 +144,8 @@ def test_what_is_no_recipe_at_all_is_told(text, told, written):
 
 
 def test_values_that_do_not_go_together_are_told(written):
-    path = written(TINY + "train:\n  encoder: true\n")
-    line = line_of(TINY, "cache_features")
+    text = TINY.replace("  unet: full", "  encoder: true")
+    path, line = written(text), line_of(text, "cache_features")
     assert refusal(path) == (
         f"{path}:{line}: cache_features: true: expected false, where the encoder is trained: each step has other "
         "features"

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from tests.training.small_runs import be_plain
-from training import checkpoints, record  # noqa: F401 - a run imports its recording when it writes
 from training.encoders import beats  # noqa: F401 - likewise
-from training.loop import Progress, train
-from training.run import Run
+from training.fitting import checkpoints
+from training.fitting.loop import Progress, train
+from training.runs.run import Run
 
 
 def told(progress: Progress) -> None:

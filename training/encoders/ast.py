@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from curation.torch_imports import import_torchvision
 from training import recipe
+from training.encoders._filter_bank import HOP_SAMPLES, MEL_BINS, SAMPLE_RATE_HZ, WINDOW_SAMPLES, FilterBank, frames
 from training.encoders._transformers import by_length, draw, folder, read
-from training.filter_bank import HOP_SAMPLES, MEL_BINS, SAMPLE_RATE_HZ, WINDOW_SAMPLES, FilterBank, frames
 
 import_torchvision()
 from transformers import ASTConfig, ASTModel  # noqa: E402

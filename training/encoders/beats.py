@@ -18,8 +18,8 @@ from torch.utils.checkpoint import checkpoint
 
 from rules.errors import ConfigurationError
 from training import recipe
+from training.encoders._filter_bank import HOP_SAMPLES, MEL_BINS, SAMPLE_RATE_HZ, WINDOW_SAMPLES, FilterBank, frames_of
 from training.encoders._settings import drawn, listed, validated
-from training.filter_bank import HOP_SAMPLES, MEL_BINS, SAMPLE_RATE_HZ, WINDOW_SAMPLES, FilterBank, frames_of
 
 PATCH = 16  # frames and mel bins
 PATCHES_PER_STEP = MEL_BINS // PATCH

@@ -9,13 +9,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rules.errors import ConfigurationError
-from training import base, encoders, generation, losses
+from training import encoders
 from training.batch import Batch, Draws, Losses
-from training.conditioning import Conditioning
+from training.diffusion import base, generation, losses
+from training.diffusion.conditioning import Conditioning
+from training.diffusion.libraries import AutoencoderKL
+from training.diffusion.trained_parts import add_lora, keep_in, train_what_is_heard
 from training.embedder import Embedder
-from training.libraries import AutoencoderKL
 from training.recipe import Recipe
-from training.trained_parts import add_lora, keep_in, train_what_is_heard
 from training.weights import seeded, weights_sha256
 
 _DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -1,0 +1,49 @@
+"""From what a person or an event asks for to a run: a new one, or the one that is there and goes on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from curation.publishing import places
+from curation.store import digest
+from training import recipe as recipes
+from training.data import Revision, open_revision
+from training.recipe import Recipe
+from training.runs.run import Run, Settings
+from training.runs.run_folder import RUN
+
+RUNS = "runs"  # where a run lies that nobody named
+DIGITS = 8  # of the digest in its name
+
+
+def begin(name: str, data: str, changes: Sequence[str], out: Path | None, settings: Settings) -> Run:
+    """Return a run of a recipe on data; where the same was begun there before, that one.
+
+    Args:
+        name: of a recipe, or a file with one.
+        data: as `training.data.open_revision` takes it.
+        changes: values of the recipe for this run, as KEY=VALUE.
+        out: the folder of the run; one that is named after recipe and data if None.
+
+    Raises:
+        ConfigurationError: recipe or data cannot be used, or the folder holds anything else.
+        TransientError: the Hub is busy.
+    """
+    chosen = recipes.load(name, changes)
+    revision = open_revision(data)
+    named = Path(name).stem
+    folder = out or _folder(named, chosen, revision)
+    if (folder.expanduser() / RUN).is_file():
+        return Run.open(folder, recipe=chosen, revision=revision, settings=settings)
+    return Run.create(folder, chosen, revision, recipe_name=named, changes=changes, settings=settings)
+
+
+def data_of(where: str, version: str | None) -> str:
+    """Return the data of a publication as its event tells of it: a place, and a version there."""
+    if version is None:
+        return where
+    return f"{where}@{version}" if places.is_hub(where) else f"{where.rstrip('/')}/{version}"
+
+
+def _folder(name: str, chosen: Recipe, revision: Revision) -> Path:
+    """Return a folder that the same recipe and the same data have always, and no others."""
+    return Path(RUNS, f"{name}-{digest([chosen.digest, revision.described()])[:DIGITS]}")
