@@ -117,6 +117,9 @@ class KaggleSite:
             patch.setattr("kagglehub.config.DEFAULT_KAGGLE_CREDENTIALS_FOLDER", str(home / ".kaggle"))
             patch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
             patch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.LOCAL, self.api.url)
+            # For its user agent it looks at each request who called it, in all modules that are loaded for every frame
+            # without a file; a worker of pytest-xdist has such frames, and thousands of modules: seconds for each request.
+            patch.setattr("kagglehub.clients.search_lib_in_call_stack", lambda name: None)
             yield
 
 
