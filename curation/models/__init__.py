@@ -3,8 +3,6 @@
 A family's module is light to import: what runs the model (torch and its kin) is imported by `load` alone.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -12,6 +10,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from rules import drop_ins
 from rules.errors import ConfigurationError
 
 Scores = npt.NDArray[np.float32]
@@ -65,8 +64,7 @@ class Family(Protocol):
 
 def names() -> list[str]:
     """Return the names of all families."""
-    modules = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in modules if not name.startswith("_"))  # what families share begins with _
+    return drop_ins.names(__path__)
 
 
 def get(name: str) -> Family:
@@ -75,6 +73,4 @@ def get(name: str) -> Family:
     Raises:
         ConfigurationError: there is none of that name.
     """
-    if name not in names():
-        raise ConfigurationError(f"no family of models is called {name!r}; there are {', '.join(names())}")
-    return cast(Family, importlib.import_module(f"{__name__}.{name}"))
+    return cast(Family, drop_ins.get(__name__, __path__, name, "family of models"))

@@ -4,8 +4,6 @@ A local source yields with `entries(location)` what lies on this machine. A web 
 what one list of a site holds; `artune ingest` fetches it, and a build then reads what was fetched.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from curation.errors import ItemError
 from curation.store import Home
+from rules import drop_ins
 from rules.collecting import Query
 from rules.errors import ConfigurationError
 
@@ -170,8 +169,7 @@ class Source(Protocol):
 
 def names() -> list[str]:
     """Return the names of all sources."""
-    modules = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in modules if not name.startswith("_"))  # what sources share begins with _
+    return drop_ins.names(__path__)
 
 
 def get(name: str) -> Source:
@@ -180,9 +178,7 @@ def get(name: str) -> Source:
     Raises:
         ConfigurationError: there is none of that name.
     """
-    if name not in names():
-        raise ConfigurationError(f"no source is called {name!r}; there are {', '.join(names())}")
-    return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+    return cast(Source, drop_ins.get(__name__, __path__, name, "source"))
 
 
 def is_web(module: Source | WebSource) -> bool:

@@ -1,10 +1,9 @@
 """Networks that hear, one family each file, found by name."""
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
+from rules import drop_ins
 from rules.errors import ConfigurationError
 from rules.spelling import closest
 from rules.validating import did_you_mean
@@ -69,8 +68,7 @@ class Family(Protocol):
 
 def names() -> list[str]:
     """Return the names of all families."""
-    modules = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in modules if not name.startswith("_"))  # what families share begins with _
+    return drop_ins.names(__path__)
 
 
 def get(name: str) -> Family:
@@ -79,10 +77,7 @@ def get(name: str) -> Family:
     Raises:
         ConfigurationError: there is none of that name.
     """
-    if name not in names():
-        hint = did_you_mean(closest(name, names()))
-        raise ConfigurationError(f"encoder.name {name!r}: expected one of {', '.join(names())}{hint}")
-    return cast(Family, importlib.import_module(f"{__name__}.{name}"))
+    return cast(Family, drop_ins.get(__name__, __path__, name, "encoder"))
 
 
 def check_blocks(encoder: Encoder, blocks: Sequence[int]) -> None:
