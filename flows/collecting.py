@@ -94,7 +94,7 @@ def _common_needs() -> Iterator["Need"]:
     from curation.sources import Need
 
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    advice = f"{', '.join(missing)} missing: pip install 'artune[sources]'"
+    advice = f"{', '.join(missing)} missing: pip install --constraint constraints.txt --editable '.[sources]'"
     yield Need("the extra `sources`", not missing, advice=advice)
     try:
         settings.web()

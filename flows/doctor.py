@@ -123,7 +123,13 @@ def _extra(what: str, extra: str, complete: str) -> Finding:
     """Say whether all packages of an extra are there."""
     missing = lacking(extra)
     found = f"lacks {', '.join(missing)}" if missing else complete
-    return Finding(what, found, not missing, required=False, advice=f"pip install 'artune[{extra}]'")
+    return Finding(
+        what,
+        found,
+        not missing,
+        required=False,
+        advice=f"pip install --constraint constraints.txt --editable '.[{extra}]'",
+    )
 
 
 def _hub() -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
+from threading import Timer
 from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.exceptions import FailedRun
+from prefect.exceptions import FailedRun, TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed
@@ -31,13 +32,14 @@ from curation.batches import Each
 from curation.errors import TransientError
 from curation.markdown import escaped, table
 from flows.progress import Bars
-from flows.terminal import STOPPED_EXIT_CODE
+from flows.terminal import STOPPED_EXIT_CODE, TERMINATED_EXIT_CODE
 from rules.errors import ConfigurationError
 
 T = TypeVar("T")
 
 IN_FLIGHT = 200  # futures at once: a scheduler should not hold a task for every batch of a large build
 RETRY_DELAYS_S: list[float] = [2, 8, 30]
+LEAVE_S = 8.0  # less than the 10 s that `docker stop` waits before it kills
 BUSY = "Busy"  # the state of a run that the world had no time for
 ARTIFACT_STEPS = 20  # a progress artifact is a call to the server, so not one for every batch
 
@@ -54,8 +56,16 @@ def threads(workers: int) -> TaskRunner[PrefectFuture[Any]]:
 
 def let_modules_speak() -> None:
     """Let our modules log: Prefect attaches handlers to these loggers, but without a level they stay silent."""
+    logging.getLogger("prefect.task_runs").addFilter(_without_traceback)
     for name in ("flows", "training", "curation", "rules"):
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Let Prefect tell of a busy world in one line: where in our code it was met helps nobody."""
+    if record.exc_info and isinstance(record.exc_info[1], TransientError):
+        record.exc_info = None
+    return True
 
 
 def plain(name: str) -> str:
@@ -76,8 +86,13 @@ def told(work: Callable[[], T], stopped: str) -> T | State[Any]:
         return Failed(message=str(error))
     except TransientError as error:
         return Failed(message=str(error), name=BUSY)
-    except KeyboardInterrupt:
-        leave(stopped)
+    except (KeyboardInterrupt, TerminationSignal) as signal:
+        leave(stopped, exit_code_of(signal))
+
+
+def exit_code_of(signal: BaseException) -> int:
+    """Return with which code a process ends that was stopped, by Ctrl-C or by SIGTERM, which Prefect raises."""
+    return TERMINATED_EXIT_CODE if isinstance(signal, TerminationSignal) else STOPPED_EXIT_CODE
 
 
 def ended(state: State[T | State[Any]]) -> T:
@@ -98,14 +113,21 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return table(columns, (map(escaped, row) for row in rows)) + "\n"
 
 
-def leave(stopped: str) -> NoReturn:
+def leave(stopped: str, code: int = STOPPED_EXIT_CODE) -> NoReturn:
     """End the process at once: its threads may wait for a site for long, and what they have is written down."""
-    with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
-        client.set_flow_run_state(flow_run.id, Cancelled(message=stopped), force=True)
+    # What stops a whole group of processes, as `timeout` does, ends Prefect's server too, and its client would go on
+    # asking that for minutes.
+    last_resort = Timer(LEAVE_S, os._exit, [code])
+    last_resort.daemon = True
+    last_resort.start()
     Console(stderr=True).print(stopped)
     logging.raiseExceptions = False  # lines that Prefect still wants to send find no server any more, and say so
-    atexit._run_exitfuncs()  # the server that Prefect started for this process ends with it
-    os._exit(STOPPED_EXIT_CODE)
+    try:
+        with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+            client.set_flow_run_state(flow_run.id, Cancelled(message=stopped), force=True)
+        atexit._run_exitfuncs()  # the server that Prefect started for this process ends with it
+    finally:
+        os._exit(code)  # also where it is stopped once more
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ LAST_BUILD = "last_build.json"  # a convenience of the command; no release depen
 BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 FAILED_EXIT_CODE = 3  # nothing went wrong here, and yet nothing could be had
 STOPPED_EXIT_CODE = 130  # of what ends by Ctrl-C, as shells have it
+TERMINATED_EXIT_CODE = 143  # likewise of what ends by SIGTERM
 
 console = Console()
 

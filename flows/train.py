@@ -9,11 +9,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
+from prefect.exceptions import TerminationSignal
 from rich.console import Console
 
 from curation.markdown import escaped
 from flows import tasks
-from flows.tasks import ended, is_transient, leave, let_modules_speak, markdown, plain, told
+from flows.tasks import ended, exit_code_of, is_transient, leave, let_modules_speak, markdown, plain, told
 from flows.training import STOPPED, outcome
 from flows.training_bars import bars
 from flows.training_process import Heard, train_here, train_in_processes
@@ -86,8 +87,8 @@ def _trained(run: Run, heard: Heard) -> None:
             (train_here if run.settings.processes == 1 else train_in_processes)(run, heard)
         except ConfigurationError as error:
             return error  # as a failure of the task, Prefect would show it with a traceback that helps nobody
-        except KeyboardInterrupt:
-            leave(STOPPED)
+        except (KeyboardInterrupt, TerminationSignal) as signal:
+            leave(STOPPED, exit_code_of(signal))
         return None
 
     once = task(
@@ -111,12 +112,18 @@ def _tell(done: Mapping[str, Any]) -> None:
             "run": done["folder"],
             "recipe": done["recipe"],
             "recipe_digest": done["recipe_digest"],
+            "where": _pinned(done["where"], done["commit"]),
             "data": done["data"],
             "best": done["best"],
             "model_sha256": done["model_sha256"],
             "trained_parameters": done["trained_parameters"],
         },
     )
+
+
+def _pinned(where: str, commit: str | None) -> str:
+    """Return what `--data` takes to mean the same data for good: a tag on the Hub may be moved."""
+    return where if commit is None else f"{where.partition('@')[0]}@{commit}"
 
 
 def _markdown(done: Mapping[str, Any]) -> str:

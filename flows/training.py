@@ -1,6 +1,5 @@
-"""The commands about training: train, generate, embed, publish-model."""
+"""The commands about training: train, publish-model."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +11,6 @@ from flows.terminal import console, patient, say, size_bytes_of, stoppable, tabl
 from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from torch import Tensor
-
-    from training.models.audiotoken import AudioToken
     from training.recipe import Recipe
     from training.runs.run import Run, Settings
 
@@ -25,12 +21,6 @@ STOPPED = (
 STOPPED_SENDING = "Stopped. The same command begins again; what was sent is not sent twice."
 EXTRA = "train"
 CACHE_LIMIT = "50GB"
-
-RunArgument = Annotated[
-    str,
-    typer.Argument(metavar="RUN", help="The folder of a run or of a checkpoint, or a model on the Hub: owner/name."),
-]
-SongArgument = Annotated[Path, typer.Argument(metavar="SONG", help="A recording of any kind that ffmpeg reads.")]
 
 app = typer.Typer()
 
@@ -91,6 +81,7 @@ def train(
         else:
             verb = "Going on with" if run.rows() else "Training"
             say(f"{verb} {run.recipe_name} on {run.data} in {_near(run.folder)}.")
+            say("Prefect and the networks are loaded first; with weights from afar that takes a while.")
             settings.quiet_prefect()
             from flows import train as train_flow
 
@@ -205,108 +196,6 @@ def following(done: Mapping[str, Any]) -> Iterator[str]:
     yield f"Draw to a song:  artune generate {folder} song.mp3"
     yield f"Its token alone:  artune embed {folder} song.mp3"
     yield f"Publish:  artune publish-model {folder} owner/name"
-
-
-@app.command()
-def generate(
-    run: RunArgument,
-    song: SongArgument,
-    n: Annotated[int, typer.Option("--n", min=1, help="Pictures to draw.")] = 4,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same pictures.")] = 1,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the pictures go; one of the same name is replaced.")
-    ] = Path(),
-    start_s: Annotated[float, typer.Option("--start", metavar="SECONDS", min=0, help="Where to begin to listen.")] = 0,
-    steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Of denoising; as many as the recipe's samples have.")
-    ] = None,
-    guidance: Annotated[
-        float | None, typer.Option("--guidance", min=0, help="How closely to follow the music; as in the recipe.")
-    ] = None,
-) -> None:
-    """Draw pictures to a song with a trained model: PNG files, the same ones each time."""
-    with stoppable("Stopped."), patient():
-        model = _model(run, song)
-        token = model.embed([_heard(model, song, start_s)])
-        wanted = model.recipe.samples
-        (pictures,) = model.generate(
-            token,
-            n=n,
-            seed=seed,
-            steps=steps or wanted.steps,
-            guidance=wanted.guidance if guidance is None else guidance,
-        )
-        folder = out.expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        begin = f"-from{start_s:g}s" if start_s else ""
-        for number, picture in enumerate(pictures, 1):
-            path = folder / f"{_plain(song.stem)}{begin}-seed{seed}-{number}.png"
-            picture.save(path)
-            say(str(path))
-
-
-@app.command()
-def embed(
-    run: RunArgument,
-    song: SongArgument,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Else SONG.npy, without the folder of the song.")
-    ] = None,
-) -> None:
-    """Write the token of a song, that stands for it in the prompt, as a NumPy file: float32, one dimension."""
-    import numpy as np
-
-    with stoppable("Stopped."), patient():
-        model = _model(run, song)
-        token = model.embed([_heard(model, song, 0)])[0].cpu().numpy()
-        path = (out or Path(f"{_plain(song.stem)}.npy")).expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:  # by its name, NumPy would give it an ending
-            np.save(file, token)
-        say(f"{path}: {token.size:,} numbers")
-
-
-def _model(where: str, song: Path) -> "AudioToken":
-    """Return a trained model; say so if it goes on being trained."""
-    if not song.is_file():
-        raise ConfigurationError(f"{song}: no such file; expected a recording")
-    check_extra()
-    settings.prepare_training()
-    import torch
-
-    from training.runs import pretrained
-    from training.runs.run import Run
-    from training.runs.run_folder import RUN
-
-    folder = Path(where).expanduser()
-    if (folder / RUN).is_file():
-        found = Run.open(folder)
-        if not found.is_finished:
-            done = found.summary()
-            say(
-                f"Unfinished: {done['epochs_done']:,} of {done['epochs']:,} epochs are done; `artune train --resume "
-                f"{where}` goes on."
-            )
-    model = pretrained.load(where)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return model
-
-
-def _heard(model: "AudioToken", song: Path, start_s: float) -> "Tensor":
-    """Return what the model hears of a song: at most as much as of the clips that it was trained on."""
-    from curation.errors import ItemError
-    from training.reading import media
-
-    try:
-        wave, valid = media.song(song, model.sample_rate_hz, model.recipe.duration_s, start_s)
-    except ItemError as error:
-        raise ConfigurationError(f"{song}: expected a recording that can be heard: {error.detail}") from None
-    return media.samples(wave[:valid])
-
-
-def _plain(name: str) -> str:
-    """Return a name for files in which nothing has a meaning to shells."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "song"
 
 
 @app.command("publish-model")

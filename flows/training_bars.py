@@ -55,6 +55,7 @@ class Shown:
     def _epoch(self, told: "Told") -> None:
         parts = [f"loss {sum(self._losses) / len(self._losses):.4f}"] if self._losses else []
         parts += [] if self._measured is None else [f"validation {self._measured:.4f}"]
+        parts += [f"{told.skipped:,} pairs left out, for they cannot be read"] if told.skipped else []
         self._say(f"Epoch {told.epoch} of {told.epochs}: {', '.join(parts)}.")
         self._losses, self._measured = [], None
 

@@ -118,7 +118,7 @@ class KaggleSite:
             patch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
             patch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.LOCAL, self.api.url)
             # For its user agent it looks at each request who called it, in all modules that are loaded for every frame
-            # without a file; a worker of pytest-xdist has such frames, and thousands of modules: seconds for each request.
+            # without a file; a worker of pytest-xdist has such frames and thousands of modules, so it took seconds.
             patch.setattr("kagglehub.clients.search_lib_in_call_stack", lambda name: None)
             yield
 

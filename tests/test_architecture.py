@@ -2,10 +2,13 @@
 
 import ast
 import importlib.metadata
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from training import recipe
 
@@ -100,3 +103,22 @@ def test_nobody_else_installs_our_packages(package: str) -> None:
 def test_the_readme_maps_every_folder() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in FLOORS if f"\n{name}/" not in text] == []
+
+
+OF_OTHERS = {"codecarbon"}  # optional: training asks whether it is there
+
+
+def installed_with(extra: str) -> set[str]:
+    """Give the distributions that artune declares for an extra, and those that it always needs."""
+    wanted = [Requirement(line) for line in importlib.metadata.requires("artune") or []]
+    here = [one for one in wanted if not one.marker or one.marker.evaluate({"extra": extra})]
+    return {canonicalize_name(one.name) for one in here}
+
+
+def test_the_extra_of_training_brings_all_that_training_imports() -> None:
+    given = importlib.metadata.packages_distributions()
+    found = {name for path in modules("training") for name in imports(path)} - set(sys.stdlib_module_names)
+    foreign = found - set(FLOORS) - OF_OTHERS
+    declared = installed_with("train")
+    lacking = {name for name in foreign if not declared & {canonicalize_name(one) for one in given.get(name, [])}}
+    assert lacking == set()

@@ -41,7 +41,9 @@ INDEXED = (
     "music_group",
     "music_start_s",
     "music_duration_s",
+    "music_title",
 )
+MAY_BE_NULL = {"music_title"}  # where a source told none
 READERS = 8  # footers are small: what they cost is waiting
 _TYPES = {name: pa.int64() if name == "label" else PAIRS.field(name).type for name in INDEXED}
 _MEDIA = {name: pa.struct([("bytes", pa.binary()), ("path", pa.string())]) for name in ("image", "audio")}
@@ -115,7 +117,7 @@ class Revision:
             pairs = file.read(list(INDEXED), use_threads=False).replace_schema_metadata()
             sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         for column in INDEXED:
-            if pairs[column].null_count:
+            if pairs[column].null_count and column not in MAY_BE_NULL:
                 raise ConfigurationError(f"{place}: column {column} has nulls: expected a value in each row")
         least, most = pc.min_max(pairs["label"]).as_py().values()
         if len(pairs) and not 0 <= least <= most < len(self.label_names):
@@ -268,9 +270,15 @@ def _facts(found: Files) -> dict[str, Any]:
     if path is None or not path.exists():
         return {}
     content = path.read_bytes()
-    values = json.loads(content)
-    name, version = values["rule_set"]["name"], f"v{values['release']}"
-    return {"data_set": name, "version": version, "files": values["files"], "digest": _sha256(content)}
+    try:
+        values = json.loads(content)
+        sizes = {name: {"size_bytes": int(file["size_bytes"])} for name, file in values["files"].items()}
+        name, version = str(values["rule_set"]["name"]), f"v{values['release']}"
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path}: expected the manifest of a release, as `artune build` writes it: {error!r}"
+        ) from None
+    return {"data_set": name, "version": version, "files": sizes, "digest": _sha256(content)}
 
 
 def _sha256(content: bytes) -> str:

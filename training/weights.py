@@ -1,6 +1,8 @@
 """Where weights lie: in a folder here, or on the Hub, from which they are fetched once into its own cache."""
 
 import hashlib
+import pickle
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,20 @@ from curation.errors import TransientError
 from curation.publishing.hub_errors import asking
 from rules.errors import ConfigurationError
 from training.draws import number
+
+# What `torch.load` raises of files that are damaged, of something else, or made to do harm.
+UNREADABLE = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+)
 
 
 @contextmanager
@@ -61,7 +77,10 @@ def folder_of(weights: str, revision: str | None, *, files: Sequence[str], setti
     owner, slash, name = weights.partition("/")
     if not (owner and slash and name) or "/" in name or not owner[0].isalnum():
         raise ConfigurationError(f"{setting}: {weights}: expected a folder that is here, or owner/name on the Hub")
-    elsewhere = f"; or get them elsewhere and name their folder: --set {setting}=FOLDER"
+    option = f"--{setting.partition('.')[0]}"  # of the commands that use what was trained
+    elsewhere = (
+        f"; or get them elsewhere and name their folder: --set {setting}=FOLDER, of a trained model {option} FOLDER"
+    )
     try:
         return _fetched(weights, revision, files)
     except (ConfigurationError, TransientError) as error:

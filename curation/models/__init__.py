@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rules import drop_ins
-from rules.errors import ConfigurationError
 
 Scores = npt.NDArray[np.float32]
 

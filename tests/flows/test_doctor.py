@@ -54,7 +54,7 @@ def test_what_training_lacks_is_told_and_stops_no_build(monkeypatch: pytest.Monk
     monkeypatch.setattr(doctor, "version", lambda name: wrong.get(name) or real(name))
     finding = by_name(tmp_path)["training, decoded audio"]
     assert (finding.found, finding.fine, finding.required) == ("lacks accelerate, torchcodec", False, False)
-    assert finding.advice == "pip install 'artune[train]'"
+    assert finding.advice == "pip install --constraint constraints.txt --editable '.[train]'"
 
 
 def test_a_token_is_found_and_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

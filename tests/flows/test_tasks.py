@@ -1,5 +1,7 @@
 """How batches run as tasks of a flow, on a real Prefect server."""
 
+import subprocess
+import sys
 from threading import Event, Lock
 from typing import Any
 
@@ -89,3 +91,32 @@ def test_a_part_that_is_slow_keeps_no_other_waiting():
 
     assert probe() == batches
     assert done[:6] == [*(f"fast {number}" for number in range(5)), "slow 0"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("KeyboardInterrupt", 130), ("TerminationSignal", 143)])
+def test_who_stops_a_flow_decides_its_exit_code(name, code, monkeypatch):
+    from prefect.exceptions import TerminationSignal
+
+    from flows import tasks
+
+    def stopped() -> None:
+        raise KeyboardInterrupt if name == "KeyboardInterrupt" else TerminationSignal(15)
+
+    left: list[tuple[str, int]] = []
+    monkeypatch.setattr(tasks, "leave", lambda *how: left.append(how))
+    tasks.told(stopped, "Stopped.")
+    assert left == [("Stopped.", code)]
+
+
+LEAVING = """
+from threading import Event
+from flows import tasks
+tasks.LEAVE_S = 0.1
+tasks.get_client = lambda **_: Event().wait()
+tasks.leave("Stopped.", 143)
+"""
+
+
+def test_a_server_that_does_not_answer_keeps_nobody_from_leaving():
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (143, "Stopped.\n")

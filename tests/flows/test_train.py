@@ -107,6 +107,7 @@ def test_a_training_is_shown_and_told(trained, data):
         "run": str(out),
         "recipe": "tiny",
         "recipe_digest": Run.open(out).recipe.digest,
+        "where": data,
         "data": open_revision(data).described(),
         "best": summary["best"],
         "model_sha256": summary["model_sha256"],
@@ -267,3 +268,34 @@ def test_an_event_of_a_publication_starts_a_training(data, tmp_path, monkeypatch
     done = train_model("tiny", str(shelf), "v1", changes=SMALL)
     assert Path(done["folder"]).parent == tmp_path / "runs"
     assert done["folder"] == train_model("tiny", str(shelf / "v1"), changes=SMALL)["folder"]
+
+
+def test_an_event_names_data_of_the_hub_by_their_commit():
+    from flows.train import _pinned
+
+    assert _pinned("ida/times@v3", "0" * 40) == f"ida/times@{'0' * 40}"
+    assert _pinned("s3://bucket/times/v3", None) == "s3://bucket/times/v3"
+
+
+@pytest.mark.parametrize("name", ["a" * 250, "\u97f3" * 82], ids=["long", "of three bytes each"])
+def test_a_song_may_have_the_longest_name(trained, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    song = encode(tmp_path / f"{name}.mp3", tune(2.0, 1))
+    drawn = artune("generate", trained[0], song, "--n", "1", "--steps", "1", "--start", "0.25")
+    assert drawn.exit_code == 0, drawn.output + repr(drawn.exception)
+    assert Path(drawn.output.strip()).exists()
+
+
+@pytest.mark.parametrize("command", ["generate", "embed"])
+def test_a_place_where_nothing_can_be_written_is_told(trained, tmp_path, command):
+    song = encode(tmp_path / "song.wav", tune(2.0, 1))
+    (tmp_path / "file").touch()
+    result = artune(command, trained[0], song, "--out", tmp_path / "file" / "below")
+    assert isinstance(result.exception, ConfigurationError), repr(result.exception)
+    assert "expected a place that may be written" in str(result.exception)
+
+
+def test_a_beginning_that_never_comes_is_told(trained, tmp_path):
+    song = encode(tmp_path / "song.wav", tune(2.0, 1))
+    result = artune("generate", trained[0], song, "--start", "inf")
+    assert "--start inf: expected a number of seconds" in str(result.exception)

@@ -110,3 +110,20 @@ def test_diffusers_is_not_kept_from_torch_by_what_publishing_says_to_datasets(mo
     assert environment["USE_TORCH"] == "0"
     settings.prepare_training()
     assert "USE_TORCH" not in environment
+
+
+@pytest.mark.parametrize("command", ["generate", "embed"])
+def test_weights_that_lie_elsewhere_are_named_to_who_reads_a_model(command, tmp_path, monkeypatch):
+    from training.runs import pretrained
+
+    asked = {}
+
+    def load(where: str, **places: str) -> None:
+        asked.update(places, where=where)
+        raise ConfigurationError("that is all")
+
+    monkeypatch.setattr(pretrained, "load", load)
+    song = encode(tmp_path / "song.wav", tune(1.0, 1))
+    told = refusal(command, "ida/model", song, "--base", "/data/sd", "--encoder", "/data/beats.pt")
+    assert told == "that is all"
+    assert asked == {"where": "ida/model", "base": "/data/sd", "encoder": "/data/beats.pt"}

@@ -349,3 +349,23 @@ def test_a_private_data_set_needs_a_token_that_may_read_it(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(ConfigurationError, match=f"the Hub shows no data set {made}"):
         open_revision(f"{made}@v1")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"rule_set": null, "release": 1, "files": {}}',
+        '{"rule_set": {"name": "x"}, "release": 1, "files": []}',
+        '{"rule_set": {"name": "x"}, "release": 1, "files": {"data/train-00000-of-00001.parquet": {}}}',
+    ],
+    ids=["cut", "list", "no rules", "no files", "no size"],
+)
+def test_a_damaged_manifest_of_a_release_is_told(tiny_release: Release, tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "releases" / "1"
+    folder.parent.mkdir()
+    folder.symlink_to(tiny_release.folder)
+    folder.with_name("1.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"releases/1\.json: expected the manifest of a release"):
+        open_revision(str(folder))

@@ -71,7 +71,9 @@ def test_what_the_hub_refuses_is_told_with_what_to_do(
     monkeypatch.setenv("HF_TOKEN", hub.user("ida").token)
     repo_id = hub.new_id()
     hub.fail("*", repo_id, status, times=99, headers={"X-Error-Code": code} if code else {})
-    with pytest.raises(kind, match=f"base.weights: {repo_id}: .*{told}.*: --set base.weights=FOLDER") as error:
+    with pytest.raises(
+        kind, match=f"base.weights: {repo_id}: .*{told}.*: --set base.weights=FOLDER, .*--base FOLDER"
+    ) as error:
         folder(repo_id, "v9")
     assert hub.user("ida").token not in str(error.value)
 

@@ -28,6 +28,7 @@ from training.diffusion.tokenizer import N_TOKENS, clip_tokenizer
 from training.weights import folder_of, seeded, weights_sha256
 
 SETTING = "base.weights"
+_SURE = -10.0  # logarithm of the variance of latents, about; a trained VAE is as sure of them or more
 _NETWORKS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
 # In float32 and safetensors: other variants lie beside them, and pickles, which can run code, are not read.
 _WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
@@ -92,15 +93,25 @@ def _drawn(part: str, settings: Mapping[str, Any], seed: int) -> torch.nn.Module
     where = f"base.random.{part}"
     try:
         with seeded(seed, "base", part):
-            if part != "text_encoder":
-                network: torch.nn.Module = _NETWORKS[part](**settings)
-                return network
+            if part == "vae":
+                return _sure(AutoencoderKL(**settings))
+            if part == "unet":
+                unet: torch.nn.Module = UNet2DConditionModel(**settings)
+                return unet
             unknown = set(settings) - {field.name for field in dataclasses.fields(CLIPTextConfig)}
             if unknown:
                 raise ConfigurationError(f"{where}: {', '.join(sorted(unknown))}: CLIPTextConfig has no such setting")
             return CLIPTextModel(CLIPTextConfig(**settings))
-    except (TypeError, ValueError, IndexError, StrictDataclassError) as error:
+    except (ArithmeticError, TypeError, ValueError, IndexError, StrictDataclassError) as error:
         raise ConfigurationError(f"{where}: {_line(error)}") from None
+
+
+def _sure(vae: AutoencoderKL) -> AutoencoderKL:
+    """Let a drawn VAE vary its latents a little; else by 1, more than two pictures differ: nothing could be learned."""
+    last = vae.encoder.conv_out if vae.quant_conv is None else vae.quant_conv
+    with torch.no_grad():
+        last.bias[vae.config.latent_channels :] += _SURE
+    return vae
 
 
 def _expect_kind(folder: Path) -> None:
@@ -122,7 +133,7 @@ def _expect_kind(folder: Path) -> None:
         raise ConfigurationError(
             f"{SETTING}: {folder}: there is no {', '.join(missing)}: expected a folder as diffusers' "
             "`StableDiffusionPipeline.save_pretrained` writes it, in safetensors; it may lie elsewhere: "
-            f"--set {SETTING}=FOLDER"
+            f"--set {SETTING}=FOLDER, of a trained model --base FOLDER"
         )
     kind = _json(folder / "text_encoder" / "config.json").get("model_type", "clip_text_model")
     if kind != "clip_text_model":

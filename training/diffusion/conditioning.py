@@ -60,12 +60,12 @@ class Conditioning(nn.Module):
         self, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, prompt: str, label_names: Sequence[str]
     ) -> None:
         super().__init__()
-        tokenizer.add_tokens(PLACEHOLDER)
         self.text_encoder = text_encoder
         self.n_positions: int = text_encoder.config.max_position_embeddings
         self.width: int = text_encoder.config.hidden_size
         table = text_encoder.get_input_embeddings()
         embeddings = torch.stack([_embedding(table, tokenizer, name) for name in label_names])
+        tokenizer.add_tokens(PLACEHOLDER)  # after the labels, for one may be called so, and it is not in the table
         text_encoder.set_input_embeddings(
             PlaceholderEmbedding(table, tokenizer.convert_tokens_to_ids(PLACEHOLDER)).train(text_encoder.training)
         )

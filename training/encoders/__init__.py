@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from rules import drop_ins
 from rules.errors import ConfigurationError
-from rules.spelling import closest
-from rules.validating import did_you_mean
 from training import recipe
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from torch import Tensor
 from curation.torch_imports import import_torchvision
 from rules.errors import ConfigurationError
 from training.encoders._settings import WHERE, check_keys, drawn, listed
-from training.weights import folder_of
+from training.weights import UNREADABLE, folder_of
 
 import_torchvision()
 from transformers import AutoConfig  # noqa: E402
@@ -20,18 +20,14 @@ from transformers.utils.logging import disable_progress_bar  # noqa: E402
 
 # of transformers, for what it is told
 REFUSALS = (
+    *UNREADABLE,
     ArithmeticError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
     SafetensorError,
     StrictDataclassError,
-    TypeError,
-    ValueError,
 )
 FILES = ("*.json", "model*.safetensors", "pytorch_model*.bin")  # on the Hub: in folders below lie other formats
 SETTING = "encoder.weights"
+ADAPTER = "adapter_config.json"
 NOT_NEEDED = {"masked_spec_embed"}  # drawn anew where a file lacks it; it hides parts in pretraining
 
 
@@ -65,9 +61,12 @@ def read(kind: Any, path: Path, model_types: Collection[str], get_them: str) -> 
         ConfigurationError: the weights are missing, damaged or of another network.
     """
     where, advice = f"{SETTING}: {path}", _advice(get_them)
+    if (path / ADAPTER).exists():  # transformers would read the weights of whatever model it names
+        raise ConfigurationError(f"{where}: expected a whole network, not an adapter of another. {advice}")
     disable_progress_bar()  # it would draw over the command's own
     try:
-        model_type = AutoConfig.from_pretrained(path).model_type
+        # Not asked for by us, code beside weights would be offered to the user to run.
+        model_type = AutoConfig.from_pretrained(path, trust_remote_code=False).model_type
         if model_type not in model_types:
             raise ConfigurationError(f"{where}: expected {' or '.join(model_types)}, not {model_type}. {advice}")
         network, told = kind.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
@@ -82,7 +81,7 @@ def read(kind: Any, path: Path, model_types: Collection[str], get_them: str) -> 
 
 
 def _advice(get_them: str) -> str:
-    return f"{get_them} Name a folder by `--set {SETTING}=PATH`."
+    return f"{get_them} Name a folder by `--set {SETTING}=PATH`, of a trained model by `--encoder PATH`."
 
 
 def draw(kind: Any, configure: Any, written: Mapping[str, object], seed: int) -> Any:  # noqa: ANN401

@@ -5,7 +5,6 @@ Names and shapes are those of the published files, so these load as they are.
 """
 
 import math
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -20,6 +19,7 @@ from rules.errors import ConfigurationError
 from training import recipe
 from training.encoders._filter_bank import HOP_SAMPLES, MEL_BINS, SAMPLE_RATE_HZ, WINDOW_SAMPLES, FilterBank, frames_of
 from training.encoders._settings import drawn, listed, validated
+from training.weights import UNREADABLE
 
 PATCH = 16  # frames and mel bins
 PATCHES_PER_STEP = MEL_BINS // PATCH
@@ -30,7 +30,7 @@ MEAN, DEVIATION = 15.41663, 6.55582
 SHARED_BIAS = "self_attn.relative_attention_bias.weight"
 GET_THEM = (
     "The published files are listed at https://github.com/microsoft/unilm/tree/master/beats; "
-    "name the one that you saved by `--set encoder.weights=PATH`."
+    "name the one that you saved by `--set encoder.weights=PATH`, of a trained model by `--encoder PATH`."
 )
 
 # setting here -> name in a published file
@@ -272,7 +272,7 @@ def _read(path: Path) -> Beats:
         raise ConfigurationError(f"{where}: there is no such file. {GET_THEM}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         why = str(error).partition("\n")[0][:200]
         raise ConfigurationError(f"{where}: it is damaged or not a file of torch's ({why}). {GET_THEM}") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(part), dict) for part in ("cfg", "model")):

@@ -1,12 +1,18 @@
 """What a process computes on, and in which precision."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from rules.errors import ConfigurationError
 from training.recipe import Recipe
+
+PATIENCE = timedelta(hours=2)  # of the other processes while the main one draws samples or writes a large checkpoint
 
 
 def accelerator_for(recipe: Recipe) -> Accelerator:
@@ -31,5 +37,25 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
     return Accelerator(
         cpu=on_cpu,
         mixed_precision=precision,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # no buffer of ours ever changes
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False),  # no buffer of ours ever changes
+            InitProcessGroupKwargs(timeout=PATIENCE),
+        ],
     )
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """Let torch compute in one thread where the device is the CPU; elsewhere nothing changes.
+
+    How many threads share a sum decides its order and so its last bits: a run would not go on with the same ones on a
+    machine of other cores. Threads that wait for each other are also far slower than one where others want the cores.
+    Enter it after the accelerator is made, which sets a number of its own where several processes share a CPU.
+    """
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

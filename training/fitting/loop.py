@@ -18,7 +18,7 @@ from accelerate.utils import gather_object
 from training.batch import Batch
 from training.fitting import checkpoints
 from training.fitting.checkpoints import Pointer
-from training.fitting.devices import accelerator_for
+from training.fitting.devices import accelerator_for, one_thread
 from training.fitting.preparing import Prepared, prepared
 from training.fitting.sampling import drawn
 from training.fitting.stepping import Taken
@@ -92,7 +92,8 @@ def train(run: Run, told: Callable[[Progress], None]) -> Finished:
         done = 0 if last is None else last.step
         return Finished(run.folder, done, run.recipe.epochs, checkpoints.best(run.folder), last, done, 0)
     accelerator = accelerator_for(run.recipe)
-    with run.recording() if accelerator.is_main_process else nullcontext() as record:
+    recording = run.recording() if accelerator.is_main_process else nullcontext()
+    with one_thread(accelerator.device), recording as record:
         if record is not None:
             checkpoints.tidy(run.folder)
         finished = _Training(run, prepared(run, accelerator), record, told).run_to_end()

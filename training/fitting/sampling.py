@@ -23,8 +23,10 @@ def drawn(accelerator: Accelerator, model: AudioToken, loader: Loader, label_nam
                 tokens, n=1, seed=recipe.seed, steps=recipe.samples.steps, guidance=recipe.samples.guidance
             )
             found += [
-                Sample(pair_id, label_names[label], of_clip)
-                for pair_id, label, of_clip in zip(batch.pair_ids, batch.labels.tolist(), images, strict=True)
+                Sample(title, label_names[label], of_clip)
+                for title, label, of_clip in zip(
+                    loader.titles(batch.pair_ids), batch.labels.tolist(), images, strict=True
+                )
             ]
     model.train()
     return found

@@ -3,9 +3,6 @@
 from typing import TYPE_CHECKING
 
 from rules import drop_ins
-from rules.errors import ConfigurationError
-from rules.spelling import closest
-from rules.validating import did_you_mean
 
 if TYPE_CHECKING:
     from training.models.audiotoken import AudioToken

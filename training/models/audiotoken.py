@@ -66,8 +66,9 @@ class AudioToken(nn.Module):
             ConfigurationError: weights are missing or of another kind, or a setting does not fit them.
             TransientError: the Hub has them, and is busy.
         """
-        parts = base.load(recipe.base, recipe.seed)
+        # First what a person has to get by hand, before 4 GB are fetched for nothing.
         encoder = encoders.get(recipe.encoder.name).load(recipe.encoder, recipe.seed)
+        parts = base.load(recipe.base, recipe.seed)
         return cls(recipe, parts, encoder, label_names)
 
     @property

@@ -19,7 +19,8 @@ from torch import Tensor
 
 CHECK_BYTES = 4
 RECOUNT_SHARE = 0.01  # of the limit: other processes write here, too, so what there is is counted anew so often
-_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+_FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_FOLDER = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG)
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Cache:
         try:
             self._write(key, body)
         except OSError as error:
-            if error.errno not in _NO_MORE:
+            if error.errno not in (*_FULL_OR_CLOSED, *_NO_FOLDER):
                 raise
             self._close(error.strerror or str(error))
 

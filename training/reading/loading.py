@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -172,6 +174,12 @@ class Loader:
                 fills_up=False,
             )
         )
+
+    def titles(self, pair_ids: Sequence[str]) -> list[str]:
+        """Return what the music of pairs is called; the name of a pair where its source told nothing."""
+        rows = pc.index_in(pa.array(pair_ids, pa.string()), self._split.pairs["pair_id"])
+        told = self._split.pairs["music_title"].take(rows).to_pylist()
+        return [(title or "").strip() or pair_id for title, pair_id in zip(told, pair_ids, strict=True)]
 
     def _pair(self, order: EpochOrder, epoch: int, position: int) -> Pair:
         row = picture = int(order.rows[position % len(order.rows)])

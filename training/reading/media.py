@@ -154,6 +154,8 @@ def _resized(image: Image.Image, size_px: int) -> Image.Image:
     """Return an opened picture upright, in RGB on white, its shorter side `size_px`."""
     scale = size_px / min(image.size)
     size = (max(size_px, round(image.width * scale)), max(size_px, round(image.height * scale)))
+    if size[0] * size[1] > MAX_PIXELS:  # a line of few pixels becomes one of many
+        raise ItemError("too_many_pixels", f"{image.width:,} x {image.height:,} px become {size[0]:,} x {size[1]:,}")
     image.draft(None, (int(size[0] * JPEG_DRAFT_GAP), int(size[1] * JPEG_DRAFT_GAP)))  # JPEG only
     image.load()
     orientation = _orientation(image)

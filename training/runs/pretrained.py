@@ -103,6 +103,8 @@ def _fetched(where: str, revision: str | None) -> Path:
     revision = revision or named or None
     if repo_id.count("/") != 1 or where.startswith((".", "/", "~")):
         raise ConfigurationError(f"{where}: no such folder: {_EXPECTED}")
+    if Path(where).parent.is_dir():  # runs/tinny
+        raise ConfigurationError(f"{where}: there is no such folder in {Path(where).parent}: {_EXPECTED}")
     check_name(repo_id)
     with asking(repo_id, "read the model"):
         try:

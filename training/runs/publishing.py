@@ -29,7 +29,8 @@ from training.runs.run_folder import LOSSES, METRICS, RECIPE, RUN, described, gr
 KIND = "model"
 PICTURE = "samples.png"
 _OF_THE_HUB = (".gitattributes", ".gitignore")
-_WEIGHTS = {"base.weights", "encoder.weights"}  # values of a recipe that may be paths of this machine
+# Values of a recipe that may be paths of this machine, or hold such.
+_WEIGHTS = {"base", "base.weights", "encoder", "encoder.weights"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,7 @@ def _public(told: Mapping[str, Any], chosen: Recipe, model_sha256: str) -> dict[
     if _is_here(data["where"]):
         data["where"] = None
         data["described"] = {key: value for key, value in data["described"].items() if key != "where"}
-    changes = [change for change in told["changes"] if change.partition("=")[0].strip() not in _WEIGHTS]
+    changes = [change for change in told["changes"] if _place(change) not in _WEIGHTS]
     return {
         **told,
         "recipe": chosen.model_dump(mode="json"),
@@ -227,6 +228,11 @@ def _public(told: Mapping[str, Any], chosen: Recipe, model_sha256: str) -> dict[
         "settings": {**told["settings"], "cache": None},
         "model_sha256": model_sha256,
     }
+
+
+def _place(change: str) -> str:
+    """Return which value of a recipe a change sets, read as `training.recipe` reads it."""
+    return ".".join(key.strip() for key in change.partition("=")[0].split("."))
 
 
 def _is_here(where: str) -> bool:

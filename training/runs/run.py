@@ -188,6 +188,8 @@ class Run:
             "folder": str(self.folder),
             "recipe": self.recipe_name,
             "recipe_digest": self.recipe.digest,
+            "where": self.data,
+            "commit": told["data"]["commit"],
             "data": dict(self.described),
             "is_finished": told["finished_at"] is not None,
             "epochs_done": len(epochs),

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from rules.errors import ConfigurationError
 
 RUN, RECIPE, METRICS, SKIPPED, LOCK = "run.json", "recipe.yaml", "metrics.jsonl", "skipped.jsonl", ".lock"
@@ -17,6 +19,48 @@ LAYOUT = 1  # of run.json
 MAX_NAMED = 5  # in one message
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _Data(BaseModel):
+    where: str | None
+    version: str | None
+    commit: str | None
+    digest: str | None
+    described: dict[str, Any]
+    label_names: list[str]
+
+
+class _Model(BaseModel):
+    base_sha256: dict[str, str]
+    parameters: int
+    trained_parameters: int
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    cache: str | None
+    cache_limit_bytes: int | None
+    processes: int
+    threads: int
+
+
+class _Told(BaseModel):
+    """What must be in a run.json, for it may be a stranger's."""
+
+    recipe_name: str
+    recipe: dict[str, Any]
+    recipe_digest: str
+    changes: list[str]
+    data: _Data
+    settings: _Settings
+    model: _Model | None
+    sessions: list[dict[str, Any]]
+    epochs: list[dict[str, Any]]
+    skipped: int
+    finished_at: str | None
+    wall_s: float
+    energy_kwh: float | None
 
 
 def described(folder: Path) -> dict[str, Any]:
@@ -37,6 +81,12 @@ def described(folder: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: expected JSON as artune wrote it: {error}") from None
     if not isinstance(told, dict) or told.get("layout") != LAYOUT:
         raise ConfigurationError(f'{path}: expected "layout": {LAYOUT}, as this version of artune writes it')
+    try:
+        _Told.model_validate(told)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(f"{path}: {place}: expected it as artune wrote it: {first['msg']}") from None
     return told
 
 

@@ -70,12 +70,22 @@ def test_drawing_leaves_the_global_generator_as_it_was() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("change", ["base.random.vae.use_quant_conv=true", "base.random.vae.use_quant_conv=false"])
+def test_the_latents_of_two_pictures_differ_by_more_than_those_of_one_vary(change: str) -> None:
+    vae = base.load(tiny(change).base, 0).vae
+    pictures = torch.stack([torch.full((3, 16, 16), shade) for shade in (-1.0, 1.0)])
+    with torch.no_grad():
+        latents = vae.encode(pictures).latent_dist
+    assert (latents.mean[0] - latents.mean[1]).abs().mean() > 2 * latents.std.max()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         ("base.random.unet.layer_per_block=2", "base.random.unet: .*layer_per_block"),
         ("base.random.text_encoder.width=2", "base.random.text_encoder: width: CLIPTextConfig has no such"),
         ("base.random.text_encoder.hidden_size=30", "base.random.text_encoder: .*multiple"),
+        ("base.random.vae.norm_num_groups=0", "base.random.vae: .*zero"),
         ("base.random.vae.norm_num_groups=3", "base.random.vae: .*divisible"),
         ("base.random.scheduler.beta_schedule=steep", "base.random.scheduler: steep"),
         ("base.random.scheduler.prediction_type=sample", "prediction_type: 'sample': expected epsilon or v_pred"),

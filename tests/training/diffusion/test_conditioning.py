@@ -138,3 +138,7 @@ def test_a_prompt_longer_than_the_text_encoder_is_refused() -> None:
 def test_a_label_without_a_word_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="label ' '"):
         made(labels=("Heavy metal", " "))
+
+
+def test_a_label_may_be_called_as_the_placeholder_is() -> None:
+    assert made(labels=("Heavy metal", "<placeholder>")).label_embeddings.isfinite().all()

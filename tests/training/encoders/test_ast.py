@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -119,3 +121,21 @@ def test_weights_without_a_part_are_refused_though_transformers_would_draw_it(tm
 def test_a_network_that_cannot_be_is_refused(setting, value):
     with pytest.raises(ConfigurationError, match=r"encoder\.random: "):
         drawn("ast", **{setting: value})
+
+
+@pytest.mark.parametrize("content", [b"", b"0", b"(."], ids=["empty", "digit", "mark"])
+def test_a_damaged_pickle_is_refused(tmp_path, content):
+    drawn("ast").network.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(ConfigurationError, match="it cannot be read"):
+        read("ast", tmp_path)
+
+
+def test_weights_that_lead_to_others_are_refused(tmp_path):
+    for name, seed in (("one", 1), ("other", 2)):
+        drawn("ast", seed).network.save_pretrained(tmp_path / name)
+    leading = {"base_model_name_or_path": str(tmp_path / "other"), "peft_type": "LORA", "target_modules": ["q_proj"]}
+    (tmp_path / "one" / "adapter_config.json").write_text(json.dumps(leading))
+    with pytest.raises(ConfigurationError, match="expected a whole network, not an adapter of another"):
+        read("ast", tmp_path / "one")

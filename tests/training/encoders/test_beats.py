@@ -382,3 +382,9 @@ def test_position_biases_that_differ_are_refused(tmp_path):
 def test_a_network_that_cannot_be_is_refused(setting, value, told):
     with pytest.raises(ConfigurationError, match=told):
         drawn("beats", **{setting: value})
+
+
+@pytest.mark.parametrize("content", [b"a:b", b"0", b"\x80\x02.", b"(."], ids=["words", "digit", "no object", "mark"])
+def test_a_file_that_is_none_of_torchs_is_refused(tmp_path, content):
+    (tmp_path / "beats.pt").write_bytes(content)
+    assert "it is damaged or not a file of torch's" in refusal(tmp_path / "beats.pt")

@@ -1,5 +1,7 @@
 """What every family of encoders owes to those who use it."""
 
+import json
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -25,7 +27,7 @@ def test_each_family_has_a_tiny_network_here():
 
 
 def test_a_family_that_there_is_not_is_refused_with_a_suggestion():
-    with pytest.raises(ConfigurationError, match=r"'beat': expected one of ast, beats, .*; did you mean beats\?"):
+    with pytest.raises(ConfigurationError, match=r"no encoder is called 'beat'.*did you mean beats\?"):
         encoders.get("beat")
 
 
@@ -216,6 +218,18 @@ def test_whoever_has_no_weights_is_told_where_to_get_them(name, is_there, tmp_pa
     weights = tmp_path / "weights"
     if is_there:
         weights.mkdir()
-    with pytest.raises(ConfigurationError, match="https://.* `--set encoder.weights=PATH`") as refusal:
+    with pytest.raises(
+        ConfigurationError, match="https://.* `--set encoder.weights=PATH`, .*`--encoder PATH`"
+    ) as refusal:
         read(name, weights)
     assert str(weights) in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", [name for name in encoders.names() if name != "beats"])
+def test_code_beside_weights_is_not_even_offered_to_be_run(name, tmp_path, monkeypatch):
+    told = {"model_type": "strange", "auto_map": {"AutoConfig": "strange.Strange"}}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    (tmp_path / "strange.py").write_text("raise SystemExit('it has run')")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(ConfigurationError, match="it cannot be read"):
+        read(name, tmp_path)

@@ -117,6 +117,19 @@ def test_drawing_samples_changes_nothing_that_is_learned(finished, tiny_release,
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+def test_a_run_has_the_same_bits_however_many_threads_torch_has(tiny_release, tmp_path):
+    changes, before = ("train.unet=full", "epochs=1"), torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        try:
+            trained(run_of(tiny_release, tmp_path / str(threads), changes))
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(before)
+
+    assert result(tmp_path / "1") == result(tmp_path / "3")
+
+
 def test_without_a_validation_split_the_last_checkpoint_counts_as_the_best_and_it_is_said(
     tiny_release, tmp_path, monkeypatch
 ):

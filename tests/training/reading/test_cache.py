@@ -89,7 +89,7 @@ def test_processes_that_share_a_folder_keep_its_limit(tmp_path: Path) -> None:
     assert 195 * size_bytes < total <= 202 * size_bytes + size_bytes
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EEXIST])
 def test_a_full_or_closed_disk_ends_nothing_and_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
@@ -162,3 +162,10 @@ def test_processes_and_threads_that_write_the_same_do_not_spoil_it(tmp_path: Pat
     cache = Cache(tmp_path)
     assert all(is_entry(cache.get(key(number)), number) for number in range(40))
     assert len(files(tmp_path)) == 40
+
+
+def test_a_folder_that_there_can_never_be_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for folder in (tmp_path / "circle", tmp_path / ("x" * 300)):
+        Cache(folder).put("ab" * 32, {"wave": torch.zeros(3)})
+    assert caplog.text.count("nothing more is cached") == 2

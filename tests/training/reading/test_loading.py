@@ -1,17 +1,21 @@
 """Batches: the same on every way to them, each pair once an epoch, nothing read that is not needed."""
 
 import itertools
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from curation.releases import Release
 from rules.errors import ConfigurationError
-from tests.training.loaders import CACHED, Networks, ids, loader, same, tiny_recipe
+from tests.training.loaders import CACHED, Networks, ids, loader, same, split_of, tiny_recipe
 from training.data import Split
 from training.reading import media
 from training.reading.cache import Cache
@@ -230,3 +234,16 @@ def test_a_cache_that_is_full_slows_down_and_changes_nothing(train: Split, tmp_p
 def test_clips_that_are_too_short_for_the_recipe_are_refused(train: Split) -> None:
     with pytest.raises(ConfigurationError, match=r"duration_s: 2: the clips of .* have 1 s: .* --set duration_s=1"):
         loader(train, "duration_s=2")
+
+
+def test_a_clip_is_called_by_its_title_or_else_by_the_name_of_its_pair(tiny_release: Release, tmp_path: Path) -> None:
+    shutil.copytree(tiny_release.folder / "data", tmp_path / "data")
+    given = ["<b>[bold]$x$", None, " "]
+    path = min((tmp_path / "data").glob("validation-*.parquet"))
+    table = pq.read_table(path)
+    titles = pa.array([*given, *table["music_title"].to_pylist()[3:]], pa.string())
+    place = table.schema.get_field_index("music_title")
+    pq.write_table(table.set_column(place, table.schema.field(place), titles), path)
+    split = split_of(tmp_path, "validation")
+    first = split.pairs["pair_id"].to_pylist()[:3]
+    assert loader(split).titles(first[::-1]) == [first[2], first[1], given[0]]

@@ -235,3 +235,12 @@ def test_a_picture_that_cannot_be_used_is_told_by_its_reason(content: bytes | No
     with pytest.raises(ItemError) as caught:
         media.picture(content, 32)
     assert reason(caught) == expected
+
+
+def test_a_line_that_would_become_a_huge_picture_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (1, 300)).save(file, "PNG")
+    monkeypatch.setattr(media, "MAX_PIXELS", 100_000)
+    with pytest.raises(ItemError, match="1 x 300 px become 32 x 9,600") as refused:
+        media.picture(file.getvalue(), 32)
+    assert refused.value.reason == "too_many_pixels"

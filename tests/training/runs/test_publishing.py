@@ -181,7 +181,12 @@ def test_a_private_model_is_for_who_may_read_it(hub: Hub, run: Run, monkeypatch:
 
 def test_nothing_of_this_machine_is_published(hub: Hub, tmp_path: Path) -> None:
     data = revision(where=f"{tmp_path}/home/releases/3", commit=None, digest=None)
-    changes = ["seed=3", f"encoder.weights={tmp_path}/x", f"base.weights={tmp_path}/y"]
+    changes = [
+        "seed=3",
+        f"encoder.weights={tmp_path}/x",
+        f"base . weights={tmp_path}/y",
+        f"base={{weights: {tmp_path}}}",
+    ]
     run = finished(tmp_path / "r", tiny("seed=3"), data, changes=changes, settings=Settings(cache=tmp_path / "cache"))
     repo_id = hub.new_id()
     go(run, repo_id)

@@ -409,3 +409,24 @@ def test_the_code_version_of_a_checkout_is_its_commit_and_of_a_package_its_numbe
     assert clean["is_dirty"] is False
     (tmp_path / "code.py").write_text("2")
     assert provenance.code() == clean | {"is_dirty": True}
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("recipe_digest", 7),
+        ("data", None),
+        ("data", {"where": "x"}),
+        ("settings", {"cache": None, "cache_limit_bytes": None, "processes": 1, "threads": 1, "code": "x"}),
+        ("model", {"base_sha256": "x"}),
+        ("sessions", "none"),
+        ("skipped", None),
+    ],
+    ids=["digest", "data", "labels", "settings", "model", "sessions", "skipped"],
+)
+def test_a_run_json_that_lacks_something_is_told(tmp_path: Path, part: str, value: object) -> None:
+    run = made(tmp_path / "r")
+    path = run.folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {part: value}))
+    with pytest.raises(ConfigurationError, match=rf"run.json: {part}.*: expected it as artune wrote it"):
+        Run.open(run.folder)
