@@ -9,8 +9,6 @@ import pytest
 
 from training.runs.energy import measured
 
-REASON = "codecarbon is optional"
-
 
 def test_without_codecarbon_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "codecarbon", None)  # an import of it fails
@@ -21,7 +19,6 @@ def test_without_codecarbon_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> No
 def test_with_codecarbon_it_grows_and_nothing_is_written_sent_or_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("codecarbon", reason=REASON)
     asked = []
 
     def refuse(_: socket.socket, address: object) -> None:
@@ -59,7 +56,6 @@ def _after_some_work(kwh: object) -> float | None:
 
 
 def test_signals_stay_with_whoever_handled_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("codecarbon", reason=REASON)
     import signal
 
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
