@@ -22,6 +22,24 @@ STOPPED_SENDING = "Stopped. The same command begins again; what was sent is not 
 EXTRA = "train"
 CACHE_LIMIT = "50GB"
 
+ChangesOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Another value for the recipe; give it again for another."),
+]
+ResumeOption = Annotated[
+    Path | None, typer.Option("--resume", metavar="DIR", help="Go on with this run, from its last checkpoint.")
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Where what is computed once is kept. Else ARTUNE_CACHE."),
+]
+CacheLimitOption = Annotated[
+    str, typer.Option("--cache-limit", metavar="SIZE", help="The cache takes this much disk at most.")
+]
+ProcessesOption = Annotated[
+    int | None, typer.Option("--processes", min=1, help="One for each GPU, unless you say otherwise.")
+]
+
 app = typer.Typer()
 
 
@@ -42,23 +60,11 @@ def train(
             "--out", metavar="DIR", help="Folder of the run. Else one below runs/, named after recipe and data."
         ),
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Another value for the recipe; give it again for another."),
-    ] = None,
-    resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="DIR", help="Go on with this run, from its last checkpoint.")
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option("--cache", metavar="DIR", help="Where what is computed once is kept. Else ARTUNE_CACHE."),
-    ] = None,
-    cache_limit: Annotated[
-        str, typer.Option("--cache-limit", metavar="SIZE", help="The cache takes this much disk at most.")
-    ] = CACHE_LIMIT,
-    processes: Annotated[
-        int | None, typer.Option("--processes", min=1, help="One for each GPU, unless you say otherwise.")
-    ] = None,
+    changes: ChangesOption = None,
+    resume: ResumeOption = None,
+    cache: CacheOption = None,
+    cache_limit: CacheLimitOption = CACHE_LIMIT,
+    processes: ProcessesOption = None,
     is_list: Annotated[bool, typer.Option("--list", help="List the recipes and do nothing else.")] = False,
 ) -> None:
     """Train the model that draws pictures to music, by a recipe, on a published revision or a release.
