@@ -1,7 +1,9 @@
 """Runs of a few steps on the tiny release, and what is compared between them."""
 
+import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,14 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     assert pointer is not None
     checkpoint = checkpoints.path(folder, pointer)
     return {**checkpoints.model_state(checkpoint), **checkpoints.optimizer_state(checkpoint)}
+
+
+@contextmanager
+def files_of_at_most(n_bytes: int) -> Iterator[None]:
+    """Let the system refuse to write more into a file: what a disk without room does, but for the word."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,7 +1,6 @@
 """Checkpoints are whole or not there, whatever ends the process that writes them."""
 
 import json
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,12 +10,9 @@ import pytest
 import torch
 
 from rules.errors import ConfigurationError
+from tests.training.small_runs import Killed, files_of_at_most
 from training.fitting import checkpoints
 from training.fitting.checkpoints import Pointer, State
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
 
 
 def state_of(step: int, best: Pointer | None = None, loss: float | None = None) -> State:
@@ -117,17 +113,6 @@ def test_a_kill_at_any_moment_leaves_whole_what_the_pointers_name(tmp_path, monk
     again = write(tmp_path, last.step + 1, NEW, 0.4)
     assert checkpoints.last(tmp_path) == again
     assert_is_whole(tmp_path, again)
-
-
-@contextmanager
-def files_of_at_most(n_bytes: int) -> Iterator[None]:
-    """Let the system refuse to write more into a file: what a disk without room does, but for the word."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_without_room_for_a_checkpoint_the_earlier_ones_stay_and_the_user_learns_how_to_go_on(tmp_path):

@@ -1,18 +1,16 @@
 """A run that was killed, wherever, ends with the bits of one that was not."""
 
 import json
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from rules.errors import ConfigurationError
-from tests.training.small_runs import Killed, killing_at, result, run_of, trained
+from tests.training.small_runs import Killed, files_of_at_most, killing_at, result, run_of, trained
 from training.fitting import checkpoints
 from training.fitting.loop import Progress
 
@@ -67,17 +65,6 @@ def test_processes_that_the_system_killed_in_a_checkpoint_end_as_if_they_were_no
     trained(run_of(tiny_release, tmp_path / "run"))
 
     assert result(tmp_path / "run") == result(whole[0])
-
-
-@contextmanager
-def files_of_at_most(n_bytes: int) -> Iterator[None]:
-    """Let the system refuse to write more into a file: what a full disk does, but for the word."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_run_without_room_for_a_checkpoint_goes_on_when_there_is_some_as_if_there_always_was(
