@@ -1,5 +1,6 @@
 """How batches run as tasks of a flow, on a real Prefect server."""
 
+import logging
 import subprocess
 import sys
 from threading import Event, Lock
@@ -57,6 +58,27 @@ def test_a_busy_world_is_tried_again() -> None:
     work = Counting(TransientError("429"))
     assert in_a_flow(work, [3]) == [9]
     assert work.calls == 2
+
+
+def test_a_world_that_stays_busy_is_logged_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.tasks import let_modules_speak
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            failures.append(record)
+
+    failures: list[logging.LogRecord] = []
+    handler, logger = Kept(logging.ERROR), logging.getLogger("prefect.task_runs")
+    monkeypatch.setattr("flows.tasks.RETRY_DELAYS_S", [])
+    let_modules_speak()
+    logger.addHandler(handler)
+    try:
+        with pytest.raises(TransientError):
+            in_a_flow(Counting(TransientError("429")), [3])
+    finally:
+        logger.removeHandler(handler)
+    assert "429" in failures[0].getMessage()
+    assert [record.exc_info for record in failures if record.exc_info] == []
 
 
 def test_a_bug_fails_at_once_with_its_own_error() -> None:
