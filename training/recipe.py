@@ -1,52 +1,23 @@
 """A recipe: all that decides what is trained and how. It is YAML, typed, and any value can be set for one run."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from curation.store import digest
-from rules.errors import ConfigurationError
-from rules.reading import Mistake, Node, parse, read
-from rules.spelling import closest
-from rules.validating import did_you_mean, translated
+from rules.typed_files import Settings, Shelf
 
 FOLDER = Path(__file__).parent / "recipes"
-CHANGE = "--set "  # how a value is set for one run
+_SHELF = Shelf("recipe", FOLDER, "optimizer.learning_rate=1e-4 or epochs=3")
 PLACEHOLDER = "<placeholder>"  # stands in a prompt where the token of the music goes
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-
-
-def _meant(written: Any) -> Any:  # noqa: ANN401 - any value of YAML
-    """Return settings of a library with its truth values and those numbers that `rules.reading` leaves as texts."""
-    if isinstance(written, dict):
-        return {key: _meant(value) for key, value in written.items()}
-    if isinstance(written, list):
-        return [_meant(value) for value in written]
-    if written in ("true", "false"):
-        return written == "true"
-    if isinstance(written, str) and re.fullmatch(r"[-+]?\d+(\.\d+)?e[-+]?\d+|[-+]?\d+\.\d{19,}", written):
-        return float(written)
-    return written
-
-
-Settings = Annotated[Mapping[str, Any], BeforeValidator(_meant)]  # what a library's own configuration class takes
 
 
 class _Part(BaseModel):
@@ -216,7 +187,7 @@ class Recipe(_Part):
 
 def names() -> list[str]:
     """Return the names of all recipes that come with artune."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return _SHELF.names()
 
 
 def load(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
@@ -229,55 +200,9 @@ def load(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
     Raises:
         ConfigurationError: one line `file:line: value: expected ...` for every mistake.
     """
-    root, mistakes = read(_path(name_or_path))
-    if root is None or mistakes:
-        raise ConfigurationError("\n".join(map(str, sorted(set(mistakes)))))
-    for change in changes:
-        _change(root, change)
-    try:
-        return Recipe.model_validate(root.plain())
-    except ValidationError as error:
-        around = Node(None, root.file, 1)
-        found = {translated(Recipe, root, details, around) for details in error.errors(include_url=False)}
-        raise ConfigurationError("\n".join(map(_told, sorted(found)))) from None
-
-
-def _told(mistake: Mistake) -> str:
-    """Return a mistake as a line; what is wrong with a change of this run stands in no file."""
-    return str(mistake).replace(":1: ", ": ", 1) if mistake.file.startswith(CHANGE) else str(mistake)
+    return _SHELF.load(Recipe, name_or_path, changes)
 
 
 def dump(recipe: Recipe) -> str:
     """Return a recipe as YAML that `load` reads back."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def _path(name_or_path: str) -> Path:
-    if name_or_path in names():
-        return FOLDER / f"{name_or_path}.yaml"
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        if not path.exists():
-            raise ConfigurationError(f"recipe {name_or_path}: no such file; artune brings {', '.join(names())}")
-        return path
-    hint = did_you_mean(closest(name_or_path, names()))
-    raise ConfigurationError(f"recipe {name_or_path!r}: expected one of {', '.join(names())}, or a YAML file{hint}")
-
-
-def _change(root: Node, change: str) -> None:
-    """Set one value."""
-    place, equals, written = change.partition("=")
-    keys, where = [key.strip() for key in place.split(".")], CHANGE + change
-    if not equals or not all(keys):
-        raise ConfigurationError(f"{where}: expected KEY=VALUE, as optimizer.learning_rate=1e-4 or epochs=3")
-    read_value, mistakes = parse(f"value: {written}", where)
-    if read_value is None or mistakes or list(read_value.entries()) != ["value"]:
-        raise ConfigurationError(f"{where}: expected a value as in YAML: a number, a word, a [list]")
-    node = root
-    for depth, key in enumerate(keys):
-        if node.value is None:
-            node.value = {}
-        if not isinstance(node.value, dict):
-            raise ConfigurationError(f"{where}: {'.'.join(keys[:depth])} has no parts")
-        node = node.value.setdefault(key, Node(None, where, 1))
-    node.value, node.file, node.line = read_value["value"].value, where, 1

@@ -3,11 +3,13 @@
 import hashlib
 import pickle
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
+import safetensors.torch
 import torch
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -15,12 +17,14 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from safetensors import SafetensorError
 from torch import nn
 
 from curation.errors import TransientError
 from curation.publishing.hub_errors import asking
 from rules.errors import ConfigurationError
 from training.draws import number
+from training.written_settings import listed
 
 # What `torch.load` raises of files that are damaged, of something else, or made to do harm.
 UNREADABLE = (
@@ -58,6 +62,38 @@ def weights_sha256(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def content_of(path: Path) -> Any:  # noqa: ANN401 - what somebody else wrote
+    """Return what a file of torch or of safetensors holds; nothing in it is run.
+
+    Raises:
+        ConfigurationError: it is missing, damaged or something else.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path.absolute()}: there is no such file") from None
+    except (*UNREADABLE, SafetensorError) as error:
+        why = str(error).partition("\n")[0][:200]
+        raise ConfigurationError(
+            f"{path.absolute()}: it is damaged or not a file of torch's or of safetensors ({why})"
+        ) from None
+
+
+def differences(network: nn.Module, weights: Mapping[str, object]) -> str:
+    """Say which weights are not those of a network by name and shape; nothing if all are."""
+    own = network.state_dict()
+    differing = {
+        "without": own.keys() - weights.keys(),
+        "with": weights.keys() - own.keys(),
+        "of other shape": {
+            name for name in own.keys() & weights.keys() if own[name].shape != getattr(weights[name], "shape", None)
+        },
+    }
+    return "; ".join(f"{what} {listed(names)}" for what, names in differing.items() if names)
+
+
 def folder_of(weights: str, revision: str | None, *, files: Sequence[str], setting: str) -> Path:
     """Return the folder that holds weights.
 
@@ -82,12 +118,18 @@ def folder_of(weights: str, revision: str | None, *, files: Sequence[str], setti
         f"; or get them elsewhere and name their folder: --set {setting}=FOLDER, of a trained model {option} FOLDER"
     )
     try:
-        return _fetched(weights, revision, files)
+        return fetched(weights, revision, files)
     except (ConfigurationError, TransientError) as error:
         raise type(error)(f"{setting}: {error}{elsewhere}") from None
 
 
-def _fetched(repo_id: str, revision: str | None, files: Sequence[str]) -> Path:
+def fetched(repo_id: str, revision: str | None, files: Sequence[str]) -> Path:
+    """Return the folder in the Hub's own cache with some files of a model.
+
+    Raises:
+        ConfigurationError: the Hub does not give them.
+        TransientError: it is busy or cannot be reached, and its cache does not hold them.
+    """
     with asking(repo_id, "read its weights"):
         try:  # of one that was removed or cannot be reached, what was fetched before is given
             return Path(huggingface_hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(files)))

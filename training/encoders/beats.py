@@ -18,8 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from rules.errors import ConfigurationError
 from training import recipe
 from training.encoders._filter_bank import HOP_SAMPLES, MEL_BINS, SAMPLE_RATE_HZ, WINDOW_SAMPLES, FilterBank, frames_of
-from training.encoders._settings import drawn, listed, validated
-from training.weights import UNREADABLE
+from training.encoders._settings import WHERE, drawn
+from training.weights import content_of, differences
+from training.written_settings import validated
 
 PATCH = 16  # frames and mel bins
 PATCHES_PER_STEP = MEL_BINS // PATCH
@@ -241,7 +242,7 @@ def buckets(distances: Tensor, sizes: Sizes) -> Tensor:
 
 def load(encoder: recipe.Encoder, seed: int) -> Beats:
     if encoder.weights is None:
-        sizes = validated(Sizes, encoder.random or {})
+        sizes = validated(Sizes, encoder.random or {}, WHERE)
         network = drawn(lambda: Beats(sizes), seed)
     else:
         network = _read(Path(encoder.weights).expanduser())
@@ -271,10 +272,9 @@ def _read(path: Path) -> Beats:
     if not path.is_file():
         raise ConfigurationError(f"{where}: there is no such file. {GET_THEM}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        why = str(error).partition("\n")[0][:200]
-        raise ConfigurationError(f"{where}: it is damaged or not a file of torch's ({why}). {GET_THEM}") from None
+        content = content_of(path)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"encoder.weights: {error}. {GET_THEM}") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(part), dict) for part in ("cfg", "model")):
         raise ConfigurationError(f"{where}: expected the parts cfg and model. {GET_THEM}")
     network = Beats(_sizes(content["cfg"], where))
@@ -295,7 +295,7 @@ def _sizes(told: Mapping[str, object], where: str) -> Sizes:
         raise ConfigurationError(f"{where}: its cfg is not that of BEATs: {', '.join(found)}. {GET_THEM}")
     written = {ours: told[theirs] for ours, theirs in NAMES.items()}
     dropouts = {ours: told[theirs] for ours, theirs in DROPOUTS.items() if theirs in told}
-    return validated(Sizes, {**written, **dropouts})
+    return validated(Sizes, {**written, **dropouts}, WHERE)
 
 
 def _fill(network: Beats, read: Mapping[str, Tensor], where: str) -> None:
@@ -306,13 +306,6 @@ def _fill(network: Beats, read: Mapping[str, Tensor], where: str) -> None:
         again = weights.pop(f"encoder.layers.{number}.{SHARED_BIAS}", None)
         if again is not None and not (first in weights and torch.equal(again, weights[first])):
             raise ConfigurationError(f"{where}: the position biases of its blocks differ. {GET_THEM}")
-    own = network.state_dict()
-    differing = {
-        "without": own.keys() - weights.keys(),
-        "with": weights.keys() - own.keys(),
-        "of other shape": {name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape},
-    }
-    if any(differing.values()):
-        told = "; ".join(f"{what} {listed(names)}" for what, names in differing.items() if names)
+    if told := differences(network, weights):
         raise ConfigurationError(f"{where}: it is not of BEATs: {told}. {GET_THEM}")
     network.load_state_dict(weights)
