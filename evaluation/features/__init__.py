@@ -40,8 +40,16 @@ class Extractor(Protocol):
         """Return a vector of each RGB picture, not normalized, shape (n, width)."""
         ...
 
-    def sounds(self, waves: Sequence[Wave]) -> Features:
-        """Return a vector of each clip, mono at `sample_rate_hz`, likewise."""
+    def sounds(self, waves: Sequence[Wave], sample_rate_hz: int) -> Features:
+        """Return a vector of each clip, mono, likewise.
+
+        Args:
+            sample_rate_hz: of the waves: heard at another rate than its own, a network hears other music.
+
+        Raises:
+            ItemError: "too_short", if a clip makes no frame.
+            ValueError: they are of another rate than the network hears.
+        """
         ...
 
     def texts(self, prompts: Sequence[str]) -> Features:
@@ -62,7 +70,8 @@ class Family(Protocol):
             seed: of weights that are drawn.
 
         Raises:
-            ConfigurationError: weights are missing, damaged or of another network; it says where to get them.
+            ConfigurationError: weights are missing, damaged or of another network, or a setting is wrong; it begins
+                with the key of `network`, and says where to get weights.
             TransientError: they are on the web, which is busy.
         """
         ...
