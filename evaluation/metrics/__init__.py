@@ -24,6 +24,7 @@ ARRAYS = {
     "real": "all real images of the split, each once, shape (m, d)",
     "texts": "a prompt for each label, shape (n_labels, d)",
     "labels": "number of the label of each item, int64, shape (n,)",
+    "n_labels": "how many labels the data set has, an int",
     "weights": "how often each item counts in each replicate, float64, shape (n_replicates, n)",
     "real_weights": "likewise of the real images, shape (n_replicates, m)",
 }
@@ -60,7 +61,7 @@ class Metric(Protocol):
     SPACE: str  # a key of the networks: "pairing", "inception", "clip", "likeness"
     DEFINED_WITH: tuple[str, ...]  # names of the networks that the reference uses in this space
     REFERENCE: str  # author, year, address
-    SHUFFLED: Literal["music", "partners"] | None  # what is shuffled to find its chance level
+    SHUFFLED: Literal["music", "partners", "labels"] | None  # what is shuffled to find its chance level
     UNCERTAINTY: Literal["bootstrap", "jackknife"]  # bootstrap: score takes weights; jackknife: items are left out
     least_items: Callable[[int], int]  # by d: with fewer the score is refused unless somebody asks for it
 

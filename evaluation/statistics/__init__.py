@@ -1,0 +1,1 @@
+"""What lies between a measure and a number that means something: resampling, chance, intervals, comparisons."""
