@@ -41,7 +41,7 @@ class Space:
         real_groups: number of the group of each, from 0 without gaps, shape (m,).
         texts: a prompt for each label of the data set, shape (n_labels, d); None where no network of the space reads.
         others: images in the place of the generated ones: by the name of the row, the items that have one (ascending
-            places in the items, shape (k,)) and their features, shape (k, d). "shuffled" is not among them.
+            places in the items, shape (k,)) and their features, shape (k, d); without "shuffled" and "partner".
     """
 
     networks: tuple[NetworkFacts, ...]
