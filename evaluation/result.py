@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 LAYOUT = 1  # of evaluation.json
 JSON, MARKDOWN, PAGE = "evaluation.json", "evaluation.md", "evaluation/index.html"
 REPLICATES, ITEMS = "evaluation/replicates.parquet", "evaluation/items.parquet"
+HISTORY = "evaluation/history.jsonl"
 
 RowName = Literal["shuffled", "other_label", "same_label", "partner"]
 
@@ -33,6 +34,7 @@ class Subject(_Frozen):
     epoch: int | None = None
     model_sha256: str | None = None
     is_random: bool = False  # its networks are of random weights
+    trained_on: str | None = None  # data set and version
     steps: int | None = None  # of denoising
     guidance: float | None = None
 
@@ -171,11 +173,15 @@ class Memorization(_Frozen):
     """How like training images the images are, beside how like them real images of the split are.
 
     Attributes:
+        n: images; n_real: real images of the split, the baseline.
         likeness_quantiles: of the generated images, at `quantiles`; real_likeness_quantiles: of the split's real ones.
-        copies: images that are more like a training image than `copy_likeness`, the 99th percentile of real ones, or
-            within `copy_hash_distance` bits.
+        copies: images that are more like a training image than `copy_likeness`, the 99th percentile of real ones (so
+            of images that copy nothing one in a hundred is), or within `copy_hash_distance` bits; real_copies: of the
+            real ones, by the same rule.
     """
 
+    n: int
+    n_real: int
     n_train: int
     quantiles: list[float]
     likeness_quantiles: list[float]
@@ -184,6 +190,7 @@ class Memorization(_Frozen):
     copy_hash_distance: int
     hash_bits: int
     copies: int
+    real_copies: int
     nearest: list[Nearest]  # the most alike first, a few
 
 
@@ -209,7 +216,12 @@ class Probe(_Frozen):
 
 
 class Leak(_Frozen):
-    """Two items of different splits that are nearly the same."""
+    """An item of another split and the training item that is most like it.
+
+    Attributes:
+        hash_nearest_pair_id: the training image whose perceptual hash is nearest, which may be another one;
+            hash_distance: to it, in bits. None of music.
+    """
 
     side: Literal["image", "music"]
     pair_id: str
@@ -217,19 +229,34 @@ class Leak(_Frozen):
     nearest_pair_id: str
     nearest_split: str
     likeness: float
+    hash_nearest_pair_id: str | None
     hash_distance: int | None
 
 
 class LeakCheck(_Frozen):
-    """Whether items of other splits come nearer to training items than training items of other groups do."""
+    """Whether items of other splits come nearer to training items than training items of other groups do.
+
+    Attributes:
+        n: items of other splits that were looked at, of so many available; n_own: training items, likewise.
+        threshold: likeness from which on two items are taken for nearly the same; from how near training items of
+            different groups come to one another.
+        found: items of other splits that come so near, or whose hashes differ in at most `hash_distance` bits of
+            `hash_bits`; own_found: training items that come so near to one of another group.
+    """
 
     side: Literal["image", "music"]
     network: str
+    is_stand_in: bool
     n: int
+    available: int
+    n_own: int
     n_train: int
     threshold: float
+    hash_distance: int | None  # None of music
+    hash_bits: int | None
     found: int
-    nearest: list[Leak]
+    own_found: int
+    nearest: list[Leak]  # the most alike first, a few
 
 
 class Quality(_Frozen):

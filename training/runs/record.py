@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rules.errors import ConfigurationError
 from training.fitting import checkpoints
-from training.runs import drawing, energy, model_card, provenance
+from training.runs import drawing, energy, model_card, provenance, run_card
 from training.runs.energy import Meter
 from training.runs.run_folder import (
     BOARD,
@@ -26,7 +26,6 @@ from training.runs.run_folder import (
     SAMPLES,
     SKIPPED,
     described,
-    grids,
     lines,
     locked,
     replace,
@@ -191,15 +190,9 @@ class Record:
         self._update()
         self._draw()
         with writing(self._run.folder):
-            replace(self._run.folder / CARD, self._card())
+            subject = run_card.of_run(self._run.folder, self._run.recipe, self._told)
+            replace(self._run.folder / CARD, model_card.renewed(subject, None, CARD).text)
         self._store()
-
-    def _card(self) -> str:
-        folder = self._run.folder
-        drawn = grids(folder)
-        pictures = {"losses": LOSSES} | ({"samples": f"{SAMPLES}/{drawn[-1].name}"} if drawn else {})
-        subject = model_card.Subject(self._run.recipe, self._told, lines(folder / METRICS), None, pictures)
-        return model_card.renewed(subject, None, CARD).text
 
     def close(self) -> None:
         """Close all files, and note the time and the energy of this session."""

@@ -147,8 +147,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, then: str | None = None) -> Iterator[None]:
     """Tell in words a person can act on that nothing more can be written to a run.
+
+    Args:
+        then: what to do when there is room again, if that is not to resume a training.
 
     Raises:
         ConfigurationError: the disk is full, or the folder may not be written.
@@ -157,10 +160,8 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise ConfigurationError(
-                f"{folder}: no room is left on its disk: free some, then `artune train --resume {folder}` goes on from "
-                "the last checkpoint"
-            ) from error
+            then = then or f"`artune train --resume {folder}` goes on from the last checkpoint"
+            raise ConfigurationError(f"{folder}: no room is left on its disk: free some, then {then}") from error
         if isinstance(error, PermissionError | FileExistsError | NotADirectoryError) or error.errno == errno.EROFS:
             raise ConfigurationError(f"{folder}: expected a folder that may be written: {error.strerror}") from error
         raise

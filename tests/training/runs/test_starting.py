@@ -44,3 +44,8 @@ def test_the_same_run_is_had_again_and_another_is_refused(data, tmp_path):
     assert (again.folder, again.recipe, again.settings) == (first.folder, first.recipe, how)
     with pytest.raises(ConfigurationError, match="epochs is 2 there, 3 now"):
         starting.begin("tiny", data, ["epochs=3"], tmp_path / "run", Settings())
+
+
+def test_data_of_the_hub_are_named_by_their_commit():
+    assert starting.pinned("ida/times@v3", "0" * 40) == f"ida/times@{'0' * 40}"
+    assert starting.pinned("s3://bucket/times/v3", None) == "s3://bucket/times/v3"
