@@ -158,6 +158,11 @@ class Split:
         """Return the row group of a row."""
         return int(np.searchsorted(self._firsts, row, side="right")) - 1
 
+    def place(self, group: int) -> tuple[str, int]:
+        """Return the file of a row group, and its number in there."""
+        file, within = self._groups[group]
+        return self._names[file], within
+
     def media(self, group: int, wanted: Mapping[str, Collection[int]]) -> Iterator[tuple[str, int, pa.Buffer | None]]:
         """Yield pictures and sounds of a row group: their column, their row, their bytes; None of a null.
 
@@ -170,8 +175,7 @@ class Split:
             ConfigurationError: the file is gone, damaged or another one than it was.
             TransientError: the place cannot be reached.
         """
-        number, within = self._groups[group]
-        first, name = int(self._firsts[group]), self._names[number]
+        first, (name, within) = int(self._firsts[group]), self.place(group)
         with self.revision.files.parquet(name) as file:
             is_known = within < file.num_row_groups
             if not is_known or file.metadata.row_group(within).num_rows != self.group_sizes[group]:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 
 from curation.columns import Bools, Keys, heads, mask
 from rules.licenses import UNKNOWN
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 BATCH_ROWS = 1 << 16
 # Of DuckDB, above which it writes to the disk: one machine may hold several things at a time.
@@ -169,8 +172,10 @@ def most_credited(pairs: Pairs, at_most: int, scratch: Path) -> tuple[int, list[
 
 
 @contextmanager
-def querying(rows: pa.RecordBatchReader, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def querying(rows: pa.RecordBatchReader, scratch: Path) -> "Iterator[DuckDBPyConnection]":
     """Give a connection that knows `rows`, and writes to a folder within `scratch` what does not fit into memory."""
+    import duckdb  # where it lies beside torch as the interpreter ends, it complains of what it never freed
+
     with (
         TemporaryDirectory(dir=scratch) as folder,
         duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT, "temp_directory": folder}) as connection,

@@ -90,7 +90,7 @@ def write_report(release: Path, rule_set: PublishedRules, out: Path, number: int
         }
     plates = _plates(release, labels, heard, seen, near_misses)
     known = _thumbnails(release, (item.pair_id for item in ambiguous[1] if item.pair_id), SMALL)
-    _write(out, page.render(values | {"plates": plates, "thumbnails": known}))
+    page.write(out, page.render(values | {"plates": plates, "thumbnails": known}))
 
 
 def _plates(
@@ -134,10 +134,3 @@ def _stages(
             refusals.append(Refusal(reason, REASONS[reason][1], total, units, examples[reason]))
         stages.append((stage, refusals))
     return stages
-
-
-def _write(out: Path, text: str) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    part = out / "index.html.part"  # a reader never meets half a page
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(out / "index.html")

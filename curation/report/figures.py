@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.dataset as pads
 
 from curation.errors import REASONS
 from curation.releases import PublishedRules
 from curation.schemas import ASSIGNMENT, CANDIDATES, PAIRS, REJECTIONS
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 SPLITS = ("train", "validation", "test")
 PUBLISHED = PAIRS.set(PAIRS.get_field_index("label"), pa.field("label", pa.int64()))
@@ -122,8 +124,10 @@ class LeakCheck:
     examples: tuple[tuple[str, str], ...]  # (thing, splits)
 
 
-def connect(release: Path, rule_set: PublishedRules) -> duckdb.DuckDBPyConnection:
+def connect(release: Path, rule_set: PublishedRules) -> "DuckDBPyConnection":
     """Return a connection with the views pairs (with split), labels, assignment, rejections and candidates."""
+    import duckdb  # where it lies beside torch as the interpreter ends, it complains of what it never freed
+
     connection = duckdb.connect(config={"threads": 1})  # the order of a sum is the same each time
     # Files are handed over as Arrow data sets, because DuckDB would take a [ or * in a folder's name for a pattern.
     for split in SPLITS:
@@ -144,7 +148,7 @@ def connect(release: Path, rule_set: PublishedRules) -> duckdb.DuckDBPyConnectio
     return connection
 
 
-def totals(connection: duckdb.DuckDBPyConnection) -> Totals:
+def totals(connection: "DuckDBPyConnection") -> Totals:
     """Return the key figures."""
     row = _rows(
         connection,
@@ -158,7 +162,7 @@ def totals(connection: duckdb.DuckDBPyConnection) -> Totals:
     return Totals(*row)
 
 
-def labels(connection: duckdb.DuckDBPyConnection, rule_set: PublishedRules) -> list[LabelFigures]:
+def labels(connection: "DuckDBPyConnection", rule_set: PublishedRules) -> list[LabelFigures]:
     """Return the figures of every label of the rule set, in its order."""
     wanted = {name: float(getattr(rule_set.splits, name)) for name in SPLITS}
     clips = {
@@ -186,7 +190,7 @@ _LABELS = """
 """
 
 
-def _supplies(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, Supply]:
+def _supplies(connection: "DuckDBPyConnection", names: Sequence[str]) -> dict[str, Supply]:
     spare: Counter[tuple[str, str]] = Counter()
     # What balance and pairing leave over says in its detail for which labels it was. A label's name may hold another's.
     for detail, unit, count in _rows(connection, _SPARE):
@@ -228,7 +232,7 @@ _CANDIDATES = """
 """
 
 
-def splits(connection: duckdb.DuckDBPyConnection, rule_set: PublishedRules) -> list[SplitCount]:
+def splits(connection: "DuckDBPyConnection", rule_set: PublishedRules) -> list[SplitCount]:
     """Return the pairs of each split over all labels."""
     counts = dict(_rows(connection, "SELECT split, count(*) FROM pairs GROUP BY split"))
     pairs = sum(counts.values()) or 1
@@ -238,7 +242,7 @@ def splits(connection: duckdb.DuckDBPyConnection, rule_set: PublishedRules) -> l
     ]
 
 
-def shares(connection: duckdb.DuckDBPyConnection, side: str, what: str) -> list[Share]:
+def shares(connection: "DuckDBPyConnection", side: str, what: str) -> list[Share]:
     """Return how the distinct files of a side divide, most first; what is rare is one entry at the end.
 
     Args:
@@ -260,7 +264,7 @@ def shares(connection: duckdb.DuckDBPyConnection, side: str, what: str) -> list[
     return shown
 
 
-def rejections(connection: duckdb.DuckDBPyConnection) -> list[ReasonCount]:
+def rejections(connection: "DuckDBPyConnection") -> list[ReasonCount]:
     """Return the rejections by stage, reason and unit, in the order in which an item meets them."""
     rows = _rows(connection, "SELECT stage, reason, unit, count(*) FROM rejections GROUP BY ALL")
     order = {reason: place for place, reason in enumerate(REASONS)}  # which lists stage after stage
@@ -268,7 +272,7 @@ def rejections(connection: duckdb.DuckDBPyConnection) -> list[ReasonCount]:
     return [ReasonCount(*row) for row in rows]
 
 
-def leak_checks(connection: duckdb.DuckDBPyConnection) -> list[LeakCheck]:
+def leak_checks(connection: "DuckDBPyConnection") -> list[LeakCheck]:
     """Return a check of each thing that must lie in one split, and of all that any release up to this one held.
 
     A group may have held things in two splits before a link joined them; a picture or recording never changes its own.
@@ -278,7 +282,7 @@ def leak_checks(connection: duckdb.DuckDBPyConnection) -> list[LeakCheck]:
     return [*checks, _leak_check(connection, "pictures and recordings of all releases so far", "blob", ever)]
 
 
-def _leak_check(connection: duckdb.DuckDBPyConnection, name: str, column: str, rows: str) -> LeakCheck:
+def _leak_check(connection: "DuckDBPyConnection", name: str, column: str, rows: str) -> LeakCheck:
     spread = f"""
         SELECT {column} AS thing, count(DISTINCT split) AS n,
                string_agg(DISTINCT split, ' and ' ORDER BY split) AS places
@@ -289,5 +293,5 @@ def _leak_check(connection: duckdb.DuckDBPyConnection, name: str, column: str, r
     return LeakCheck(name, count, leaking, tuple((thing, places) for thing, places in examples))
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+def _rows(connection: "DuckDBPyConnection", query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
     return connection.execute(query, list(values)).fetchall()

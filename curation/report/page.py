@@ -2,9 +2,10 @@
 
 import unicodedata
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,21 +14,47 @@ HERE = Path(__file__).parent
 MAX_TEXT_CHARS = 240
 
 
-def render(values: Mapping[str, object]) -> str:
-    """Return the page. Whatever is not a number in `values` is text from outside: the template escapes all of it."""
+def render(
+    values: Mapping[str, object],
+    template: Path = HERE / "report.html.j2",
+    *,
+    script: Path | None = HERE / "report.js",
+    filters: Mapping[str, Callable[..., object]] = MappingProxyType({}),
+) -> str:
+    """Return a page. Whatever is not a number in `values` is text from outside: the template escapes all of it.
+
+    Args:
+        template: it extends shell.html.j2, and may use what else is in this folder; the style sheet of its name beside
+            it comes after report.css.
+        script: the only one that may run.
+        filters: of this template alone, beside those of this module.
+    """
+    folders = FileSystemLoader(list(dict.fromkeys([template.parent, HERE])))
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=folders, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = {"plain": plain, "percent": percent, "clock": clock, "words": words, "web": web, "about": about}
-    environment.filters |= filters
-    # The only two texts that are not escaped are files of this folder.
-    style, script = ((HERE / name).read_text("utf-8") for name in ("report.css", "report.js"))
+    environment.filters |= {"plain": plain, "percent": percent, "clock": clock, "words": words, "web": web}
+    environment.filters |= {"about": about, **filters}
+    # The only texts that are not escaped are files of these folders.
+    own = template.with_name(f"{template.name.removesuffix('.html.j2')}.css")
+    style = "".join(path.read_text("utf-8") for path in dict.fromkeys((HERE / "report.css", own)))
+    code = script.read_text("utf-8") if script else ""
     # Only this script may run and nothing may be fetched, whatever a title holds.
-    policy = (
-        f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src {_hash(script)}"
+    policy = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+    return environment.get_template(template.name).render(
+        values,
+        style=Markup(style),
+        script=Markup(code),
+        policy=f"{policy}; script-src {_hash(code)}" if code else policy,
     )
-    template = environment.get_template("report.html.j2")
-    return template.render(values, style=Markup(style), script=Markup(script), policy=policy)
+
+
+def write(out: Path, text: str) -> None:
+    """Write `out/index.html`, in UTF-8 with plain line ends on every system."""
+    out.mkdir(parents=True, exist_ok=True)
+    part = out / "index.html.part"  # a reader never meets half a page
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(out / "index.html")
 
 
 def _hash(script: str) -> str:

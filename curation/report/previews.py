@@ -56,6 +56,20 @@ class Thumbnail:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """A short sound as a data: URI, and what is heard in it.
+
+    Attributes:
+        samples: float32 mono, shape (n_samples,), range [-1, 1].
+    """
+
+    uri: str
+    duration_s: float
+    samples: npt.NDArray[np.float32]
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """A short sound and its spectrogram, both as data: URIs, over the same span of the clip."""
 
@@ -78,18 +92,28 @@ def thumbnail(picture: bytes, size: Size) -> Thumbnail:
     return Thumbnail(_data_uri("image/jpeg", out.getvalue()), small.width, small.height)
 
 
-def preview(clip: bytes) -> Preview:
-    """Return a preview of the middle of a clip.
+def sound(clip: bytes) -> Sound:
+    """Return the middle of a clip.
 
     Args:
         clip: a WAV file, PCM 16, as it lies in a release.
     """
     segment = _excerpt(clip)
     samples = np.frombuffer(segment.raw_data, dtype="<i2").astype(np.float32) / 32_768.0
-    picture = spectrogram_png(samples, segment.frame_rate)
-    return Preview(
-        _data_uri("audio/mpeg", _mp3(segment)), _data_uri("image/png", picture), round(segment.duration_seconds, 2)
+    return Sound(
+        _data_uri("audio/mpeg", _mp3(segment)), round(segment.duration_seconds, 2), samples, segment.frame_rate
     )
+
+
+def preview(clip: bytes) -> Preview:
+    """Return a preview of the middle of a clip.
+
+    Args:
+        clip: as of `sound`.
+    """
+    heard = sound(clip)
+    picture = spectrogram_png(heard.samples, heard.sample_rate_hz)
+    return Preview(heard.uri, _data_uri("image/png", picture), heard.duration_s)
 
 
 def spectrogram_png(samples: npt.NDArray[np.float32], sample_rate_hz: int) -> bytes:

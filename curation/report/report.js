@@ -1,4 +1,4 @@
-// The page works without this: it draws the playhead over a spectrogram, seeks by a click and stops the other sounds.
+// The page works without this: it draws the playhead over a drawn sound, seeks by a click and stops the other sounds.
 document.querySelectorAll(".sound").forEach((sound) => {
   const audio = sound.querySelector("audio");
   const draw = () => {
@@ -10,7 +10,7 @@ document.querySelectorAll(".sound").forEach((sound) => {
     draw();
   });
   audio.addEventListener("timeupdate", draw);
-  sound.querySelector(".spectrogram").addEventListener("click", (event) => {
+  sound.querySelector(".strip").addEventListener("click", (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     if (audio.duration) audio.currentTime = (audio.duration * (event.clientX - box.left)) / box.width;
     audio.play();

@@ -6,14 +6,16 @@ Pairs are taken in the order of their ids, which are hashes, and first from diff
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.report.previews import LARGE, PREVIEW_BITRATE_BPS, PREVIEW_S, SMALL, SPECTROGRAM_MAX_BYTES
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 CLIPS_PER_LABEL = 3
 PICTURES_PER_LABEL = 12
@@ -116,13 +118,13 @@ def allowance(labels: int) -> Allowance:
     return Allowance(int(CLIPS_PER_LABEL * part), int(PICTURES_PER_LABEL * part))
 
 
-def pairs(connection: duckdb.DuckDBPyConnection, shown: Allowance) -> tuple[list[Pair], list[Pair]]:
+def pairs(connection: "DuckDBPyConnection", shown: Allowance) -> tuple[list[Pair], list[Pair]]:
     """Return the pairs to be heard, and others to be seen, both by label."""
     heard = _choose(connection, "music_group", shown.clips, ())
     return heard, _choose(connection, "image_group", shown.pictures, [pair.pair_id for pair in heard])
 
 
-def _choose(connection: duckdb.DuckDBPyConnection, group: str, count: int, without: Iterable[str]) -> list[Pair]:
+def _choose(connection: "DuckDBPyConnection", group: str, count: int, without: Iterable[str]) -> list[Pair]:
     sides = ", ".join(f"{side}_{name}" for side in ("image", "music") for name in Side.__slots__)
     rows = connection.execute(
         f"""
@@ -171,7 +173,7 @@ def media(release: Path, column: str, pair_ids: Iterable[str]) -> Iterator[tuple
                     yield ids[place].as_py(), content[place]["bytes"].as_py()
 
 
-def rejections(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Rejection]]:
+def rejections(connection: "DuckDBPyConnection") -> dict[str, list[Rejection]]:
     """Return the first rejections of each reason by source and id."""
     rows = connection.execute(
         """
@@ -187,7 +189,7 @@ def rejections(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Rejectio
     return examples
 
 
-def candidates(connection: duckdb.DuckDBPyConnection, kind: str) -> tuple[int, list[Candidate]]:
+def candidates(connection: "DuckDBPyConnection", kind: str) -> tuple[int, list[Candidate]]:
     """Return how many candidates of a kind there are, and the first by sha256.
 
     Args:
@@ -200,7 +202,7 @@ def candidates(connection: duckdb.DuckDBPyConnection, kind: str) -> tuple[int, l
     return count, [_candidate(row) for row in rows]
 
 
-def near_misses(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Candidate]]:
+def near_misses(connection: "DuckDBPyConnection") -> dict[str, list[Candidate]]:
     """Return the first near misses of each label."""
     rows = connection.execute(
         f"""
