@@ -17,6 +17,7 @@ from curation.store import file_sha256
 from rules.errors import ConfigurationError
 from training import models, recipe
 from training.fitting import checkpoints
+from training.fitting.checkpoints import Pointer
 from training.models.audiotoken import AudioToken
 from training.recipe import Recipe
 from training.runs.run_folder import RECIPE, RUN, described
@@ -29,12 +30,13 @@ _EXPECTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """Where the parts of a model are.
 
     Attributes:
         home: folder of recipe.yaml and run.json.
         model: folder of the weights.
+        told: run.json.
         sha256: of these, where they were published.
     """
 
@@ -42,6 +44,13 @@ class _Found:
     model: Path
     told: Mapping[str, Any]
     sha256: str | None = None
+
+    def pointer(self) -> Pointer | None:
+        """Return which checkpoint of its run it is; None where a published one does not tell."""
+        if (self.model / checkpoints.STATE).is_file():
+            return checkpoints.state(self.model).pointer
+        published = self.told["best"] or self.told["last"]
+        return Pointer(**published) if published else None
 
 
 def load(
@@ -60,7 +69,7 @@ def load(
         ConfigurationError: it is not there, damaged, or made with other weights than those that are read.
         TransientError: the Hub is busy or cannot be reached.
     """
-    found = _found(str(where), revision)
+    found = find(str(where), revision)
     chosen = recipe.load(str(found.home / RECIPE))
     _check_recipe(found, chosen)
     _check_content(found)
@@ -72,7 +81,8 @@ def load(
     return model
 
 
-def _found(where: str, revision: str | None) -> _Found:
+def find(where: str, revision: str | None = None) -> Found:
+    """Return where a model is; one on the Hub is fetched. Raises as `load`."""
     folder = Path(where).expanduser()
     if not folder.is_dir():
         folder = _fetched(where, revision)
@@ -80,7 +90,7 @@ def _found(where: str, revision: str | None) -> _Found:
         raise ConfigurationError(f"{where} is a folder, which has no revision {revision}: expected it without one")
     if all((folder / name).is_file() for name in NEEDED):
         told = described(folder)
-        return _Found(folder, folder, told, told.get("model_sha256"))
+        return Found(folder, folder, told, told.get("model_sha256"))
     if (folder / RUN).is_file():
         pointer = checkpoints.best(folder) or checkpoints.last(folder)
         if pointer is None:
@@ -88,11 +98,11 @@ def _found(where: str, revision: str | None) -> _Found:
                 f"{folder}: this run has no checkpoint yet: expected one; `artune train --resume {folder}` goes "
                 "on with it"
             )
-        return _Found(folder, checkpoints.path(folder, pointer), described(folder))
+        return Found(folder, checkpoints.path(folder, pointer), described(folder))
     home = folder.absolute().parents[1] if folder.absolute().parent.name == checkpoints.FOLDER else folder
     if not (home / RUN).is_file():
         raise ConfigurationError(f"{folder}: there is no model in it: {_EXPECTED}")
-    return _Found(home, folder, described(home))
+    return Found(home, folder, described(home))
 
 
 def _fetched(where: str, revision: str | None) -> Path:
@@ -124,7 +134,7 @@ def _fetched(where: str, revision: str | None) -> Path:
             ) from None
 
 
-def _check_recipe(found: _Found, chosen: Recipe) -> None:
+def _check_recipe(found: Found, chosen: Recipe) -> None:
     """Refuse a recipe that was edited, and a checkpoint that somebody put into the folder of another run."""
     expected = found.told["recipe_digest"]
     if chosen.digest != expected:
@@ -137,7 +147,7 @@ def _check_recipe(found: _Found, chosen: Recipe) -> None:
             )
 
 
-def _check_content(found: _Found) -> None:
+def _check_content(found: Found) -> None:
     path = found.model / checkpoints.MODEL
     if not path.is_file():
         raise ConfigurationError(f"{found.model}: there is no {checkpoints.MODEL}: {_EXPECTED}")
@@ -159,7 +169,7 @@ def _with_weights(chosen: Recipe, base: str | None, encoder: str | None) -> Reci
     return chosen.model_copy(update=changed)
 
 
-def _check_weights(found: _Found, model: AudioToken) -> None:
+def _check_weights(found: Found, model: AudioToken) -> None:
     """Refuse other weights of the frozen parts than those that a model was trained with."""
     before = (found.told["model"] or {}).get("base_sha256", {})
     changed = [name for name, sha256 in model.base_sha256.items() if before.get(name, sha256) != sha256]

@@ -1,0 +1,218 @@
+"""The whole chain of an evaluation: from a run, images of another system, or a data set alone, to a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from evaluation import extractors, memorization, metrics, networks, reference_rows, spaces, storing, subjects
+from evaluation.data_quality import assessing
+from evaluation.data_quality.assessing import Sides
+from evaluation.extraction import Extraction
+from evaluation.features import Extractor
+from evaluation.items import Pictured, Told, of_rows
+from evaluation.looking import Looking
+from evaluation.report import Shown, write_report
+from evaluation.report.media import OfSplits
+from evaluation.request import Request
+from evaluation.result import Data, LabelCount, Memorization, NetworkFacts, Result, Subject
+from evaluation.sample import Items, Sample
+from evaluation.spaces import Loaded, Splits
+from evaluation.statistics.measuring import Measured, measure
+from evaluation.subjects import Asked
+from training.data import Revision, Split, open_revision
+from training.fitting.devices import one_thread
+from training.runs import provenance
+from training.runs.run_folder import METRICS, lines
+
+TRAIN, PAIRING = "train", "pairing"
+SPACES = (PAIRING, "inception", "clip", "likeness")
+CACHE = "evaluation/cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What was found, and the folder of its files."""
+
+    result: Result
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """On what and by what something is evaluated.
+
+    Attributes:
+        networks: by role, in memory; facts: of each.
+        prompts: for each label, if the network of images reads.
+    """
+
+    revision: Revision
+    split: Split
+    train: Split
+    extraction: Extraction
+    networks: Mapping[str, Extractor]
+    facts: Mapping[str, NetworkFacts]
+    prompts: Sequence[str] | None
+    seed: int
+
+    def loaded(self, role: str) -> Loaded:
+        """Return the networks of a space."""
+        if role != PAIRING:
+            return Loaded(self.networks[role], (self.facts[role],))
+        roles = f"{PAIRING}.image", f"{PAIRING}.music"
+        image, music = (self.networks[name] for name in roles)
+        return Loaded(image, tuple(self.facts[name] for name in roles), music, self.prompts)
+
+
+def evaluate(request: Request, told: Told) -> Evaluated:
+    """Draw, or take what was drawn; measure it; write figures and report.
+
+    Args:
+        told: is told the stage, how much of it is done, and of how much.
+
+    Raises:
+        ConfigurationError: a person has to mend something; the message says what.
+        TransientError: the Hub or another place was busy: the same call goes on with what is there.
+    """
+    chosen = networks.load(request.networks, request.changes)
+    revision = open_revision(request.data)
+    train = subjects.split_of(revision, TRAIN)
+    split = train if request.split == TRAIN else subjects.split_of(revision, request.split)
+    out = (request.out or subjects.folder_of(request.run, request.images, revision)).expanduser().absolute()
+    with one_thread(torch.device("cuda" if torch.cuda.is_available() else "cpu")):
+        loaded = extractors.load_all(chosen)  # before hours of drawing, should one be missing
+        reads = "texts" in extractors.kinds(networks.of_role(chosen, f"{PAIRING}.image"))
+        bench = _Bench(
+            revision,
+            split,
+            train,
+            Extraction(request.cache or out / CACHE, told),
+            loaded,
+            {role: extractors.facts(chosen, role, extractor) for role, extractor in loaded.items()},
+            tuple(map(spaces.prompt, revision.label_names)) if reads else None,
+            request.seed,
+        )
+        found = (
+            _of_data(bench) if request.run is None and request.images is None else _of_images(bench, request, out, told)
+        )
+        _write(bench, found, out)
+    return Evaluated(found.result, out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found.
+
+    Attributes:
+        pictured: None of a data set alone, as what was measured.
+    """
+
+    result: Result
+    pictured: Pictured | None = None
+    measured: Measured | None = None
+
+
+def _of_data(bench: _Bench) -> _Found:
+    others = [split for name in bench.revision.names if name != TRAIN and (split := bench.revision.split(name))]
+    sides: Sides = {
+        "image": (bench.networks["likeness"], bench.facts["likeness"]),
+        "music": (bench.networks["sound"], bench.facts["sound"]),
+    }
+    quality = assessing.assess(bench.extraction, bench.train, others, sides, bench.seed)
+    roles = ("likeness", "sound")
+    return _Found(
+        _result(bench, roles, subjects.of_data(bench.revision), None, None).model_copy(update={"quality": quality})
+    )
+
+
+def _of_images(bench: _Bench, request: Request, out: Path, told: Told) -> _Found:
+    asked = Asked(bench.split, request.n, request.seed, out, told)
+    if request.images is not None:
+        subject, drawn = subjects.of_images(request.images, asked)
+    else:
+        subject, drawn = subjects.of_run(str(request.run), request.base, request.encoder, asked)
+    pictured = spaces.usable(bench.extraction, drawn, bench.split, bench.loaded(PAIRING), bench.seed)
+    references = reference_rows.choose(pictured.items, bench.split, bench.train, bench.seed)
+    splits = Splits(bench.split, bench.train, references, bench.seed)
+    found = {name: spaces.of_space(bench.extraction, pictured, splits, bench.loaded(name)) for name in SPACES}
+    sample = Sample(pictured.items, len(bench.revision.label_names), found, bench.seed)
+    every = {name: metrics.get(name) for name in metrics.names()}
+    measured = measure(sample, every, small_fid=request.small_fid, told=told)
+    roles = tuple(fact.role for space in found.values() for fact in space.networks)
+    result = _result(bench, roles, subject, pictured, request.n)
+    update = {"figures": measured.figures, "memorization": _memorization(bench, pictured)}
+    return _Found(result.model_copy(update=update), pictured, measured)
+
+
+def _memorization(bench: _Bench, pictured: Pictured) -> Memorization | None:
+    """Return how like training images the images are; None where these are all of one group."""
+    looking = Looking(bench.extraction, bench.networks["likeness"], "image", bench.train, [bench.split])
+    if not looking.has_several_groups:
+        return None
+    real = looking.some(bench.split, memorization.REAL_ITEMS, bench.seed)
+    return memorization.find(looking.generated(pictured, bench.split), real, looking.train())
+
+
+def _result(
+    bench: _Bench, roles: Sequence[str], subject: Subject, pictured: Pictured | None, asked: int | None
+) -> Result:
+    """Return a result without figures."""
+    items = of_rows(bench.train, np.arange(len(bench.train))) if pictured is None else pictured.items
+    return Result(
+        layout=1,
+        artune=provenance.code(),
+        versions=provenance.libraries(),
+        subject=subject,
+        data=_data(bench, bench.train if pictured is None else bench.split, items, asked),
+        seed=bench.seed,
+        networks=[bench.facts[role] for role in roles],
+        figures=[],
+        left_out=list(dict.fromkeys([*(pictured.left_out if pictured else ()), *bench.extraction.left_out])),
+    )
+
+
+def _data(bench: _Bench, split: Split, items: Items, asked: int | None) -> Data:
+    revision = bench.revision
+    labels, counts = np.unique(items.labels, return_counts=True)
+    return Data(
+        where=revision.where,
+        version=revision.version,
+        commit=revision.commit,
+        data_set=revision.data_set,
+        digest=revision.digest,
+        label_names=list(revision.label_names),
+        split=split.name,
+        n=len(items),
+        asked=asked,
+        available=len(split),
+        recordings=int(items.recordings.max()) + 1,
+        n_real=len(spaces.real_rows(split, bench.seed)),
+        labels=[LabelCount(label=label, n=n) for label, n in zip(labels.tolist(), counts.tolist(), strict=True)],
+        items_digest=items.digest,
+        was_trained_on=split.name == TRAIN,
+    )
+
+
+def _write(bench: _Bench, found: _Found, out: Path) -> None:
+    """Write the page, then the figures by which the evaluation exists."""
+    pictured, measured = found.pictured, found.measured
+    files = dict(zip(pictured.items.pair_ids, pictured.files, strict=True)) if pictured else {}
+    splits = [split for name in bench.revision.names if (split := bench.revision.split(name))]
+    shown = Shown(
+        items=pictured.items if pictured else None,
+        drawn=lambda pair_id: files[pair_id].read_bytes(),
+        media=OfSplits(splits),
+        metrics=lines(out / METRICS),
+        history=storing.history(out, found.result) if found.result.subject.kind == "run" else (),
+    )
+    write_report(found.result, shown, out)
+    storing.write(
+        found.result,
+        measured.replicates if measured else (),
+        measured.resampling if measured else "",
+        pictured.items if pictured else None,
+        out,
+    )

@@ -1,0 +1,133 @@
+"""The whole chain on the tiny release, with stand-in networks: a run, images of another system, the data set alone."""
+
+import csv
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from curation.releases import Release
+from evaluation import metrics, storing
+from evaluation.evaluating import Evaluated, Request, evaluate
+from evaluation.result import ITEMS, JSON, MARKDOWN, PAGE, REPLICATES, Figure, Result
+from evaluation.subjects import IMAGES
+from rules.errors import ConfigurationError
+from tests.training import made_runs
+from tests.training.loaders import split_of
+from training.data import open_revision
+
+FILES = (JSON, MARKDOWN, PAGE, REPLICATES, ITEMS)
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def by_name(result: Result) -> Mapping[str, Figure]:
+    return {figure.name: figure for figure in result.figures}
+
+
+@pytest.fixture(scope="module")
+def request_(tiny_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Request:
+    """Give the request for a run whose model was trained on nothing yet."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    made_runs.finished(folder / "run", data=open_revision(str(tiny_release.folder)))
+    return Request(data=str(tiny_release.folder), run=str(folder / "run"), networks="stand-ins", cache=folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def evaluated(request_: Request) -> Evaluated:
+    return evaluate(request_, silent)
+
+
+def test_each_measure_of_each_metric_is_told(evaluated: Evaluated) -> None:
+    told = {name for metric in metrics.names() for name in metrics.get(metric).MEASURES}
+    assert {figure.name for figure in evaluated.result.figures} == told
+    assert not any(figure.is_as_published for figure in evaluated.result.figures)
+
+
+def test_a_figure_stands_between_chance_and_the_true_partner(evaluated: Evaluated) -> None:
+    iis = by_name(evaluated.result)["iis"]
+    assert set(iis.rows) == {"shuffled", "other_label", "same_label", "partner"}
+    values = {name: row.value for name, row in iis.rows.items() if row is not None and row.value is not None}
+    assert values["partner"] > values["shuffled"]
+    assert values["partner"] == max(values.values())
+
+
+def test_what_is_written_is_what_was_found(evaluated: Evaluated) -> None:
+    assert storing.read(evaluated.folder) == evaluated.result
+    assert all((evaluated.folder / name).stat().st_size for name in FILES)
+    assert len(list((evaluated.folder / IMAGES).glob("*.png"))) == evaluated.result.data.n
+
+
+def test_the_same_again_draws_nothing_and_gives_the_same_bytes(evaluated: Evaluated, request_: Request) -> None:
+    before = contents(evaluated.folder)
+    drawn = {path: path.stat().st_mtime_ns for path in (evaluated.folder / IMAGES).iterdir()}
+    assert evaluate(request_, silent).folder == evaluated.folder
+    assert contents(evaluated.folder) == before
+    assert {path: path.stat().st_mtime_ns for path in (evaluated.folder / IMAGES).iterdir()} == drawn
+
+
+def test_another_cache_and_another_folder_change_no_figure(
+    evaluated: Evaluated, request_: Request, tmp_path: Path
+) -> None:
+    found = evaluate(replace(request_, cache=None, out=tmp_path / "elsewhere"), silent)
+    assert found.folder == tmp_path / "elsewhere"
+    assert found.result == evaluated.result
+
+
+def images_of(folder: Path, files: Mapping[str, Path]) -> Path:
+    folder.mkdir()
+    with (folder / "images.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "pair_id"])
+        for number, (pair_id, path) in enumerate(files.items()):
+            shutil.copy(path, folder / f"{number}.png")
+            writer.writerow([f"{number}.png", pair_id])
+    return folder
+
+
+def test_images_are_measured_alike_whoever_drew_them(evaluated: Evaluated, request_: Request, tmp_path: Path) -> None:
+    drawn = {path.stem: path for path in (evaluated.folder / IMAGES).iterdir()}
+    folder = images_of(tmp_path / "theirs", drawn)
+    found = evaluate(replace(request_, run=None, images=folder), silent)
+    assert found.folder == folder
+    assert found.result.subject.kind == "images"
+    assert found.result.figures == evaluated.result.figures
+    assert found.result.memorization == evaluated.result.memorization
+
+
+def test_of_a_data_set_alone_its_quality_is_told(request_: Request, tmp_path: Path) -> None:
+    found = evaluate(replace(request_, run=None, out=tmp_path), silent).result
+    assert found.subject.kind == "data"
+    assert not found.figures
+    assert found.quality is not None
+    assert {probe.side for probe in found.quality.probes} == {"image", "music"}
+    assert {check.side for check in found.quality.leaks} == {"image", "music"}
+    assert all(check.n == check.available == 18 for check in found.quality.leaks)
+
+
+def test_a_split_that_is_not_there_is_refused(request_: Request) -> None:
+    with pytest.raises(
+        ConfigurationError, match="the split tests has no pairs: expected one of test, train, validation"
+    ):
+        evaluate(replace(request_, split="tests"), silent)
+
+
+def test_a_network_that_is_missing_is_told_before_anything_is_drawn(request_: Request, tmp_path: Path) -> None:
+    asked = replace(request_, out=tmp_path, changes=("inception={name: inception, weights: gone.pth}",))
+    with pytest.raises(ConfigurationError, match=r"inception\.weights: gone\.pth"):
+        evaluate(asked, silent)
+    assert not list(tmp_path.iterdir())
+
+
+def test_fewer_clips_than_labels_are_refused(request_: Request, tiny_release: Release) -> None:
+    labels = len(split_of(tiny_release.folder, "test").pairs["label"].unique())
+    with pytest.raises(ConfigurationError, match=f"--n: {labels - 1} images: expected at least {labels}"):
+        evaluate(replace(request_, n=labels - 1), silent)
