@@ -7,21 +7,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evaluation import extractors, memorization, metrics, networks, reference_rows, spaces, storing, subjects
+from evaluation import metrics, networks
 from evaluation.data_quality import assessing
 from evaluation.data_quality.assessing import Sides
-from evaluation.extraction import Extraction
+from evaluation.extraction import loading, spaces
+from evaluation.extraction.extracting import Extraction
+from evaluation.extraction.spaces import Loaded, Splits
 from evaluation.features import Extractor
-from evaluation.items import Pictured, Told, of_rows
-from evaluation.looking import Looking
+from evaluation.likeness import memorization
+from evaluation.likeness.looking import Looking
 from evaluation.report import Shown, write_report
 from evaluation.report.media import OfSplits
 from evaluation.request import Request
 from evaluation.result import Data, LabelCount, Memorization, NetworkFacts, Result, Subject
 from evaluation.sample import Items, Sample
-from evaluation.spaces import Loaded, Splits
 from evaluation.statistics.measuring import Measured, measure
-from evaluation.subjects import Asked
+from evaluation.subjects import reference_rows, taking
+from evaluation.subjects.items import Pictured, Told, of_rows
+from evaluation.subjects.taking import Asked
+from evaluation.telling import storing
 from training.data import Revision, Split, open_revision
 from training.fitting.devices import one_thread
 from training.runs import provenance
@@ -79,19 +83,19 @@ def evaluate(request: Request, told: Told) -> Evaluated:
     """
     chosen = networks.load(request.networks, request.changes)
     revision = open_revision(request.data)
-    train = subjects.split_of(revision, TRAIN)
-    split = train if request.split == TRAIN else subjects.split_of(revision, request.split)
-    out = (request.out or subjects.folder_of(request.run, request.images, revision)).expanduser().absolute()
+    train = taking.split_of(revision, TRAIN)
+    split = train if request.split == TRAIN else taking.split_of(revision, request.split)
+    out = (request.out or taking.folder_of(request.run, request.images, revision)).expanduser().absolute()
     with one_thread(torch.device("cuda" if torch.cuda.is_available() else "cpu")):
-        loaded = extractors.load_all(chosen)  # before hours of drawing, should one be missing
-        reads = "texts" in extractors.kinds(networks.of_role(chosen, f"{PAIRING}.image"))
+        loaded = loading.load_all(chosen)  # before hours of drawing, should one be missing
+        reads = "texts" in loading.kinds(networks.of_role(chosen, f"{PAIRING}.image"))
         bench = _Bench(
             revision,
             split,
             train,
             Extraction(request.cache or out / CACHE, told),
             loaded,
-            {role: extractors.facts(chosen, role, extractor) for role, extractor in loaded.items()},
+            {role: loading.facts(chosen, role, extractor) for role, extractor in loaded.items()},
             tuple(map(spaces.prompt, revision.label_names)) if reads else None,
             request.seed,
         )
@@ -124,16 +128,16 @@ def _of_data(bench: _Bench) -> _Found:
     quality = assessing.assess(bench.extraction, bench.train, others, sides, bench.seed)
     roles = ("likeness", "sound")
     return _Found(
-        _result(bench, roles, subjects.of_data(bench.revision), None, None).model_copy(update={"quality": quality})
+        _result(bench, roles, taking.of_data(bench.revision), None, None).model_copy(update={"quality": quality})
     )
 
 
 def _of_images(bench: _Bench, request: Request, out: Path, told: Told) -> _Found:
     asked = Asked(bench.split, request.n, request.seed, out, told)
     if request.images is not None:
-        subject, drawn = subjects.of_images(request.images, asked)
+        subject, drawn = taking.of_images(request.images, asked)
     else:
-        subject, drawn = subjects.of_run(str(request.run), request.base, request.encoder, asked)
+        subject, drawn = taking.of_run(str(request.run), request.base, request.encoder, asked)
     pictured = spaces.usable(bench.extraction, drawn, bench.split, bench.loaded(PAIRING), bench.seed)
     references = reference_rows.choose(pictured.items, bench.split, bench.train, bench.seed)
     splits = Splits(bench.split, bench.train, references, bench.seed)

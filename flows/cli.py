@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import calibrate, collecting, history, listening, plan, publishing, rules_commands, settings, training
+from flows import (
+    calibrate,
+    collecting,
+    evaluation,
+    history,
+    listening,
+    plan,
+    publishing,
+    rules_commands,
+    settings,
+    training,
+)
 from flows.terminal import (
     HomeOption,
     ReleaseOption,
@@ -37,7 +48,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,  # a traceback must not show what a variable holds
 )
-for commands in (collecting, plan, history, publishing, calibrate, training, listening):
+for commands in (collecting, plan, history, publishing, calibrate, training, listening, evaluation):
     app.add_typer(commands.app)
 app.add_typer(rules_commands.app, name="rules")
 

@@ -17,7 +17,7 @@ from flows import settings
 from rules.errors import ConfigurationError
 
 NEEDED_MUXERS = ("chromaprint", "s16le")
-WEB_EXTRA, STORAGE_EXTRA, TRAINING_EXTRA = "sources", "s3", "train"
+WEB_EXTRA, STORAGE_EXTRA, TRAINING_EXTRA, EVALUATION_EXTRA = "sources", "s3", "train", "eval"
 LOW_DISK_BYTES = 2_000_000_000  # the sample needs a tenth of it
 
 
@@ -43,6 +43,7 @@ def findings(home: Path) -> Iterator[Finding]:
     yield from _hub()
     yield _extra("publishing to s3://", STORAGE_EXTRA, "all packages")
     yield _extra("training, decoded audio", TRAINING_EXTRA, "all packages")
+    yield _extra("evaluation", EVALUATION_EXTRA, "all packages")
 
 
 def blocking(home: Path) -> Iterator[Finding]:

@@ -21,10 +21,8 @@ if TYPE_CHECKING:  # torch takes seconds to import
 
 MAX_NAME_BYTES = 120  # of a song, in the name of a file; filesystems take 255
 
-RunArgument = Annotated[
-    str,
-    typer.Argument(metavar="RUN", help="The folder of a run or of a checkpoint, or a model on the Hub: owner/name."),
-]
+RUN = typer.Argument(metavar="RUN", help="The folder of a run or of a checkpoint, or a model on the Hub: owner/name.")
+RunArgument = Annotated[str, RUN]
 BaseOption = Annotated[
     str | None,
     typer.Option(

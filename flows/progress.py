@@ -29,6 +29,12 @@ class Bars:
         """Move the bar of a stage by one batch."""
         self._progress.advance(self._bars[stage])
 
+    def reach(self, stage: str, done: int, total: int) -> None:
+        """Move the bar of a stage to a count; the first time, draw it."""
+        if stage not in self._bars:
+            self._bars[stage] = self._progress.add_task(stage, total=None)
+        self._progress.update(self._bars[stage], completed=done, total=total or None)
+
 
 @contextmanager
 def bars(console: Console) -> Iterator[Bars]:

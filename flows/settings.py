@@ -83,8 +83,10 @@ def local_folder(home: str) -> Path:
     return Path(home).expanduser().absolute()
 
 
-def training_cache() -> Path:
-    """Return where training keeps what it computes once: ARTUNE_CACHE, else a folder of this user's."""
+def training_cache(option: Path | None = None) -> Path:
+    """Return where training keeps what it computes once: as an option says, else ARTUNE_CACHE, else this user's."""
+    if option is not None:
+        return option.expanduser().absolute()
     return local_folder(os.environ.get("ARTUNE_CACHE") or "~/.cache/artune")
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Timer
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import httpx
@@ -35,6 +35,7 @@ from flows.progress import Bars
 from flows.terminal import STOPPED_EXIT_CODE, TERMINATED_EXIT_CODE
 from rules.errors import ConfigurationError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 IN_FLIGHT = 200  # futures at once: a scheduler should not hold a task for every batch of a large build
@@ -57,7 +58,7 @@ def threads(workers: int) -> TaskRunner[PrefectFuture[Any]]:
 def let_modules_speak() -> None:
     """Let our modules log: Prefect attaches handlers to these loggers, but without a level they stay silent."""
     logging.getLogger("prefect.task_runs").addFilter(_without_traceback)
-    for name in ("flows", "training", "curation", "rules"):
+    for name in ("flows", "evaluation", "training", "curation", "rules"):
         logging.getLogger(name).setLevel(logging.INFO)
 
 
@@ -108,6 +109,41 @@ def ended(state: State[T | State[Any]]) -> T:
         raise (TransientError if state.name == BUSY else ConfigurationError)(str(error)) from None
 
 
+def tried_again(name: str, work: Callable[P, T]) -> Task[P, T]:
+    """Return a task of Prefect that is tried again only where the world was busy."""
+    return task(
+        name=name,
+        cache_policy=NO_CACHE,  # the files are the cache
+        retries=len(RETRY_DELAYS_S),
+        retry_delay_seconds=RETRY_DELAYS_S,
+        retry_condition_fn=is_transient,
+    )(work)
+
+
+def once(name: str, work: Callable[[], T], stopped: str) -> T:
+    """Run one long piece of work as a task: each try goes on where one ended.
+
+    Args:
+        stopped: is said when a person stops it.
+
+    Raises:
+        ConfigurationError: as the work does.
+    """
+
+    def guarded() -> T | ConfigurationError:
+        try:
+            return work()
+        except ConfigurationError as error:
+            return error  # as a failure of the task, Prefect would show it with a traceback that helps nobody
+        except (KeyboardInterrupt, TerminationSignal) as signal:
+            leave(stopped, exit_code_of(signal))
+
+    done = tried_again(name, guarded)()  # in this thread, where Ctrl-C arrives: processes that it started end with it
+    if isinstance(done, ConfigurationError):
+        raise done
+    return done
+
+
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table that shows just these texts."""
     return table(columns, (map(escaped, row) for row in rows)) + "\n"
@@ -153,13 +189,7 @@ def in_prefect(shown: Bars, title: Callable[[Any], Title] | None = None, at_once
     """
 
     def each(work: Callable[[Any], T], batches: Sequence[Any], stage: str) -> list[T]:
-        of_stage = task(
-            name=stage,
-            cache_policy=NO_CACHE,  # the files are the cache
-            retries=len(RETRY_DELAYS_S),
-            retry_delay_seconds=RETRY_DELAYS_S,
-            retry_condition_fn=is_transient,
-        )(work)
+        of_stage = tried_again(stage, work)
         titles = [title(batch) if title else Title("", f"{n} of {len(batches)}") for n, batch in enumerate(batches, 1)]
         parts: dict[str, _Part] = {}
         for number, named in enumerate(titles):
@@ -192,6 +222,11 @@ def in_prefect(shown: Bars, title: Callable[[Any], Title] | None = None, at_once
     return each
 
 
+def artifact_key(name: str) -> str:
+    """Return a name as Prefect wants keys: of small letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
 def progress_artifact(name: str) -> Callable[[float], None]:
     """Return what moves a progress artifact of the running flow to a share; small moves are left out."""
     told = -1.0
@@ -200,7 +235,7 @@ def progress_artifact(name: str) -> Callable[[float], None]:
     def move(share: float) -> None:
         nonlocal told, artifact
         if artifact is None:
-            artifact = cast(UUID, create_progress_artifact(0.0, key=name, description=name))
+            artifact = cast(UUID, create_progress_artifact(0.0, key=artifact_key(name), description=name))
         if share >= told + 1 / ARTIFACT_STEPS or (share == 1 and told < 1):
             update_progress_artifact(artifact, 100.0 * share)
             told = share
@@ -220,8 +255,7 @@ class _Part:
     def begin(self, shown: Bars) -> None:
         self._count = len(self.left)
         shown.begin(self.name, self._count)
-        key = re.sub(r"[^a-z0-9]+", "-", self.name)
-        self._artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=self.name))
+        self._artifact = cast(UUID, create_progress_artifact(0.0, key=artifact_key(self.name), description=self.name))
 
     def move(self, shown: Bars) -> None:
         """Count one batch more."""

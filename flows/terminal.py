@@ -85,6 +85,12 @@ def say(line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def near(path: str | Path) -> str:
+    """Return a path as somebody who stands here would type it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here) if Path(path).is_relative_to(here) else path)
+
+
 def is_terminal() -> bool:
     """Say whether somebody can be asked."""
     return sys.stdin.isatty()

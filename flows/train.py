@@ -4,20 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.exceptions import TerminationSignal
 from rich.console import Console
 
 from curation.markdown import escaped
 from flows import tasks
-from flows.tasks import ended, exit_code_of, is_transient, leave, let_modules_speak, markdown, plain, told
+from flows.tasks import ended, let_modules_speak, markdown, plain, told
 from flows.training import STOPPED, outcome
 from flows.training_bars import bars
-from flows.training_process import Heard, train_here, train_in_processes
+from flows.training_process import train_here, train_in_processes
 from rules.errors import ConfigurationError
 from training.runs import starting
 from training.runs.run import Run, Settings
@@ -51,8 +49,9 @@ def train_model(
 
     def work() -> dict[str, Any]:
         run = _run(recipe, data, revision, changes, out, how)
+        train = train_here if run.settings.processes == 1 else train_in_processes
         with bars(Console(stderr=True), tasks.progress_artifact("train")) as heard:
-            _trained(run, heard)
+            tasks.once("train", lambda: train(run, heard), STOPPED)
         return run.summary()
 
     done = told(work, STOPPED)
@@ -79,30 +78,6 @@ def _run(
     return starting.begin(recipe, starting.data_of(data, revision), changes, out, how or Settings())
 
 
-def _trained(run: Run, heard: Heard) -> None:
-    """Train in one task of Prefect, which tries again where the world was busy: each try goes on where one ended."""
-
-    def train() -> ConfigurationError | None:
-        try:
-            (train_here if run.settings.processes == 1 else train_in_processes)(run, heard)
-        except ConfigurationError as error:
-            return error  # as a failure of the task, Prefect would show it with a traceback that helps nobody
-        except (KeyboardInterrupt, TerminationSignal) as signal:
-            leave(STOPPED, exit_code_of(signal))
-        return None
-
-    once = task(
-        name="train",
-        cache_policy=NO_CACHE,
-        retries=len(tasks.RETRY_DELAYS_S),
-        retry_delay_seconds=tasks.RETRY_DELAYS_S,
-        retry_condition_fn=is_transient,
-    )(train)
-    mistake = once()  # in this thread, where Ctrl-C arrives: processes that it started end with it
-    if mistake is not None:
-        raise mistake
-
-
 def _tell(done: Mapping[str, Any]) -> None:
     """Emit the event that what follows a training waits for, an evaluation say."""
     emit_event(
@@ -112,18 +87,13 @@ def _tell(done: Mapping[str, Any]) -> None:
             "run": done["folder"],
             "recipe": done["recipe"],
             "recipe_digest": done["recipe_digest"],
-            "where": _pinned(done["where"], done["commit"]),
+            "where": starting.pinned(done["where"], done["commit"]),
             "data": done["data"],
             "best": done["best"],
             "model_sha256": done["model_sha256"],
             "trained_parameters": done["trained_parameters"],
         },
     )
-
-
-def _pinned(where: str, commit: str | None) -> str:
-    """Return what `--data` takes to mean the same data for good: a tag on the Hub may be moved."""
-    return where if commit is None else f"{where.partition('@')[0]}@{commit}"
 
 
 def _markdown(done: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows import settings
-from flows.terminal import console, patient, say, size_bytes_of, stoppable, table
+from flows.terminal import console, near, patient, say, size_bytes_of, stoppable, table
 from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -19,9 +19,12 @@ STOPPED = (
     "artune train --resume with the folder of the run."
 )
 STOPPED_SENDING = "Stopped. The same command begins again; what was sent is not sent twice."
-EXTRA = "train"
 CACHE_LIMIT = "50GB"
 
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="WHERE", help="owner/name@v3 on the Hub, HOME/releases/3, or s3://bucket/name/v3."),
+]
 ChangesOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Another value for the recipe; give it again for another."),
@@ -48,12 +51,7 @@ def train(
     recipe: Annotated[
         str | None, typer.Argument(metavar="RECIPE", help="Its name, of which --list tells, or a YAML file.")
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data", metavar="WHERE", help="owner/name@v3 on the Hub, HOME/releases/3, or s3://bucket/name/v3."
-        ),
-    ] = None,
+    data: DataOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -82,17 +80,17 @@ def train(
     with stoppable(STOPPED), patient():
         run = _begun(recipe, data, out, changes or [], resume, _how(cache, limit_bytes, processes))
         if run.is_finished:
-            say(f"Nothing to do: {_near(run.folder)} is finished.")
+            say(f"Nothing to do: {near(run.folder)} is finished.")
             done = run.summary()
         else:
             verb = "Going on with" if run.rows() else "Training"
-            say(f"{verb} {run.recipe_name} on {run.data} in {_near(run.folder)}.")
+            say(f"{verb} {run.recipe_name} on {run.data} in {near(run.folder)}.")
             say("Prefect and the networks are loaded first; with weights from afar that takes a while.")
             settings.quiet_prefect()
             from flows import train as train_flow
 
             done = train_flow.run(run.folder, run.settings)
-    done |= {"folder": _near(done["folder"]), "samples": [_near(path) for path in done["samples"]]}
+    done |= {"folder": near(done["folder"]), "samples": [near(path) for path in done["samples"]]}
     for line in (*outcome(done), *following(done)):
         say(line)
 
@@ -112,11 +110,21 @@ def _check(recipe: str | None, data: str | None, out: Path | None, changes: list
     from training.recipe import load
 
     load(recipe, changes)
-    if data is None:
+    data_of(data, f"train {recipe}")
+
+
+def data_of(option: str | None, command: str) -> str:
+    """Return what --data names.
+
+    Raises:
+        ConfigurationError: nothing.
+    """
+    if option is None:
         raise ConfigurationError(
-            f"train {recipe}: expected --data: owner/name@v3 on the Hub, a release as "
-            f"{settings.DEFAULT_HOME}/releases/3, or a published folder"
+            f"{command}: expected --data: owner/name@v3 on the Hub, a release as {settings.DEFAULT_HOME}/releases/3, "
+            "or a published folder"
         )
+    return option
 
 
 def _begun(
@@ -138,21 +146,22 @@ def _how(cache: Path | None, limit_bytes: int, processes: int | None) -> "Settin
 
     count = processes or max(1, torch.cuda.device_count())
     threads = max(1, settings.from_environment().workers // count)
-    folder = cache.expanduser().absolute() if cache else settings.training_cache()
-    return Settings(cache=folder, cache_limit_bytes=limit_bytes, processes=count, threads=threads)
+    return Settings(
+        cache=settings.training_cache(cache), cache_limit_bytes=limit_bytes, processes=count, threads=threads
+    )
 
 
-def check_extra() -> None:
-    """Refuse to go on where what training needs is not installed.
+def check_extra(what: str = "training", extra: str = "train") -> None:
+    """Refuse to go on where what is needed is not installed.
 
     Raises:
         ConfigurationError: it says what to install and how.
     """
     from flows.doctor import lacking
 
-    if missing := lacking(EXTRA):
+    if missing := lacking(extra):
         raise ConfigurationError(
-            f"training needs {', '.join(missing)}: pip install --constraint constraints.txt --editable '.[{EXTRA}]'"
+            f"{what} needs {', '.join(missing)}: pip install --constraint constraints.txt --editable '.[{extra}]'"
         )
 
 
@@ -188,12 +197,6 @@ def outcome(done: Mapping[str, Any]) -> Iterator[str]:
     yield f"Losses: {done['folder']}/losses.png"
     if done["samples"]:
         yield f"Samples: {done['samples'][-1]}"
-
-
-def _near(path: str | Path) -> str:
-    """Return a path as somebody who stands here would type it."""
-    here = Path.cwd()
-    return str(Path(path).relative_to(here) if Path(path).is_relative_to(here) else path)
 
 
 def following(done: Mapping[str, Any]) -> Iterator[str]:

@@ -89,7 +89,7 @@ def test_no_code_knows_a_recipe_by_its_name(package: str) -> None:
 
 def test_the_top_level_is_what_the_readme_maps() -> None:
     tracked = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
-    built = {"demo", "artune-home", "dist", "runs"}
+    built = {"demo", "artune-home", "dist", "runs", "evaluations"}
     assert {name for name in tracked - built if not name.endswith(".egg-info")} == BESIDE
 
 
@@ -115,10 +115,11 @@ def installed_with(extra: str) -> set[str]:
     return {canonicalize_name(one.name) for one in here}
 
 
-def test_the_extra_of_training_brings_all_that_training_imports() -> None:
+@pytest.mark.parametrize(("package", "extra"), [("training", "train"), ("evaluation", "eval")])
+def test_an_extra_brings_all_that_its_package_imports(package: str, extra: str) -> None:
     given = importlib.metadata.packages_distributions()
-    found = {name for path in modules("training") for name in imports(path)} - set(sys.stdlib_module_names)
+    found = {name for path in modules(package) for name in imports(path)} - set(sys.stdlib_module_names)
     foreign = found - set(FLOORS) - OF_OTHERS
-    declared = installed_with("train")
+    declared = installed_with(extra)
     lacking = {name for name in foreign if not declared & {canonicalize_name(one) for one in given.get(name, [])}}
     assert lacking == set()

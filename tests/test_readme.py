@@ -48,13 +48,21 @@ def test_every_folder_and_module_of_the_map_exists() -> None:
     assert missing == []
 
 
-def test_the_map_of_training_is_whole() -> None:
-    of_training = section("The map").split("In `training/`")[1].split("In `curation/`")[0]
-    named = set(re.findall(r"`([a-z_]+)/?`", of_training))
-    folder, dropped_in = ROOT / "training", {"encoders", "models"}
+@pytest.mark.parametrize(
+    ("floor", "after", "dropped_in", "untold"),
+    [
+        # `libraries` imports what others need, and does nothing
+        ("training", "curation", {"encoders", "models"}, {"libraries"}),
+        ("evaluation", "training", {"metrics", "features", "report"}, set()),
+    ],
+)
+def test_the_map_of_a_floor_is_whole(floor: str, after: str, dropped_in: set[str], untold: set[str]) -> None:
+    text = section("The map").split(f"In `{floor}/`")[1].split(f"In `{after}/`")[0]
+    named = set(re.findall(r"`([a-z_]+)/?`", text))
+    folder = ROOT / floor
     found = {path.stem for path in folder.rglob("*.py") if path.parent.name not in dropped_in}
     found |= {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("_")}
-    assert found - named - {"__init__"} == {"libraries"}  # that imports what others need, and does nothing
+    assert found - named - {"__init__"} == untold
     assert named - found == set()
 
 

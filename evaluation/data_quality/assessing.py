@@ -6,14 +6,14 @@ from functools import reduce
 import pyarrow as pa
 
 from curation.columns import numbered
-from evaluation import items
 from evaluation.data_quality import leaks, probing
-from evaluation.extraction import Extraction
+from evaluation.extraction.extracting import Extraction
+from evaluation.extraction.portions import Side
 from evaluation.features import Extractor
-from evaluation.looking import Looking
-from evaluation.neighbors import joined
-from evaluation.portions import Side
+from evaluation.likeness.looking import Looking
+from evaluation.likeness.neighbors import joined
 from evaluation.result import LeakCheck, NetworkFacts, Probe, Quality
+from evaluation.subjects import items
 from training.data import Split
 
 Sides = Mapping[Side, tuple[Extractor, NetworkFacts]]

@@ -10,8 +10,8 @@ where their least distance would be 0. How many of them come so near, stands bes
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.metrics import Floats
-from evaluation.neighbors import (
+from evaluation.extraction.perceptual_hash import HASH_BITS, distances_bits
+from evaluation.likeness.neighbors import (
     Looks,
     Neighbors,
     Train,
@@ -23,7 +23,7 @@ from evaluation.neighbors import (
     unit,
     unit_batches,
 )
-from evaluation.perceptual_hash import HASH_BITS, distances_bits
+from evaluation.metrics import Floats
 from evaluation.result import Leak, LeakCheck, NetworkFacts
 from rules.errors import ConfigurationError
 

@@ -12,8 +12,8 @@ from evaluation.report.catalog import WAVE_BARS, WAVE_HEIGHT, catalog
 from evaluation.report.scales import Axis, Forest, lane
 from evaluation.report.shown import NEAREST_SHOWN, Shown
 from evaluation.result import PAGE, Estimate, LeftOut, Memorization, Result
-from evaluation.verdict import verdict
-from evaluation.wording import number, p_value
+from evaluation.telling.verdict import verdict
+from evaluation.telling.wording import number, p_value
 
 __all__ = ["Shown", "write_report"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluation.report.scales import Axis, axis
 from evaluation.result import Result
-from evaluation.wording import number
+from evaluation.telling.wording import number
 
 MOST_POINTS = 160  # of a curve: more steps are drawn as means of neighbors
 LOSS_DIGITS = 4

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil, floor, inf, isfinite, log10
 
 from evaluation.result import Estimate
-from evaluation.wording import interval, number
+from evaluation.telling.wording import interval, number
 
 MAX_TICKS = 5
 LEAST_UNITS = 20  # of the last digit that is told: the least length of an axis

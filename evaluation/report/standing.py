@@ -6,8 +6,8 @@ from math import inf
 
 from evaluation.report.scales import Axis, Forest, Lane, axis, ends, lane
 from evaluation.result import Chance, Estimate, Figure, Probe, Result, RowName
-from evaluation.verdict import is_better_than_chance, is_partner_at_chance, told_apart
-from evaluation.wording import interval, number, p_value
+from evaluation.telling.verdict import is_better_than_chance, is_partner_at_chance, told_apart
+from evaluation.telling.wording import interval, number, p_value
 
 # What a measure is compared with, from the floor to the ceiling. Chance is drawn as a band.
 REFERENCES: dict[RowName, str] = {

@@ -7,7 +7,6 @@ from typing import cast
 
 import numpy as np
 
-from evaluation.comparing import HEADLINE
 from evaluation.features import Features
 from evaluation.metrics import BY_LABEL, Ints, Measure, Metric
 from evaluation.result import Chance, Estimate, Figure, NetworkFacts, OfLabel, RowName
@@ -15,7 +14,8 @@ from evaluation.sample import Sample, Space
 from evaluation.statistics import resampling, scoring
 from evaluation.statistics.replicates import FEW_RECORDINGS, LEAST_RECORDINGS, Replicates
 from evaluation.statistics.scoring import Float64, Inputs, Resampler, Scores, takes
-from evaluation.wording import made_by
+from evaluation.telling.comparing import HEADLINE
+from evaluation.telling.wording import made_by
 
 SIGNIFICANT = 10  # digits that are kept: the last ones differ from machine to machine
 _SPACES = ("pairing", "inception", "clip", "likeness")  # in the order of their figures

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import storing
 from evaluation.result import Chance, Data, Estimate, Figure, LabelCount, NetworkFacts, Result, Subject
 from evaluation.statistics.replicates import Replicates
+from evaluation.telling import storing
 from tests.evaluation import made_samples
 
 N, RECORDINGS, REPLICATES = 60, 30, 200

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from evaluation.neighbors import Looks, Train
+from evaluation.likeness.neighbors import Looks, Train
 from evaluation.result import NetworkFacts
 
 NETWORK = NetworkFacts(

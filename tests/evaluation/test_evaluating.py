@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from curation.releases import Release
-from evaluation import metrics, storing
+from evaluation import metrics
 from evaluation.evaluating import Evaluated, Request, evaluate
 from evaluation.result import ITEMS, JSON, MARKDOWN, PAGE, REPLICATES, Figure, Result
-from evaluation.subjects import IMAGES
+from evaluation.subjects.taking import IMAGES
+from evaluation.telling import storing
 from rules.errors import ConfigurationError
 from tests.training import made_runs
 from tests.training.loaders import split_of

@@ -57,6 +57,15 @@ def test_what_training_lacks_is_told_and_stops_no_build(monkeypatch: pytest.Monk
     assert finding.advice == "pip install --constraint constraints.txt --editable '.[train]'"
 
 
+def test_what_evaluation_lacks_is_told_and_stops_no_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = doctor.version
+    wrong = {"torch-fidelity": "0.3", "diffusers": "0.1"}
+    monkeypatch.setattr(doctor, "version", lambda name: wrong.get(name) or real(name))
+    finding = by_name(tmp_path)["evaluation"]
+    assert (finding.found, finding.fine, finding.required) == ("lacks diffusers, torch-fidelity", False, False)
+    assert finding.advice == "pip install --constraint constraints.txt --editable '.[eval]'"
+
+
 def test_a_token_is_found_and_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_hidden")
     found = by_name(tmp_path)

@@ -270,13 +270,6 @@ def test_an_event_of_a_publication_starts_a_training(data, tmp_path, monkeypatch
     assert done["folder"] == train_model("tiny", str(shelf / "v1"), changes=SMALL)["folder"]
 
 
-def test_an_event_names_data_of_the_hub_by_their_commit():
-    from flows.train import _pinned
-
-    assert _pinned("ida/times@v3", "0" * 40) == f"ida/times@{'0' * 40}"
-    assert _pinned("s3://bucket/times/v3", None) == "s3://bucket/times/v3"
-
-
 @pytest.mark.parametrize("name", ["a" * 250, "\u97f3" * 82], ids=["long", "of three bytes each"])
 def test_a_song_may_have_the_longest_name(trained, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)

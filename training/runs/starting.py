@@ -44,6 +44,11 @@ def data_of(where: str, version: str | None) -> str:
     return f"{where}@{version}" if places.is_hub(where) else f"{where.rstrip('/')}/{version}"
 
 
+def pinned(where: str, commit: str | None) -> str:
+    """Return what is taken to mean the same data for good: a tag on the Hub may be moved."""
+    return where if commit is None else f"{where.partition('@')[0]}@{commit}"
+
+
 def _folder(name: str, chosen: Recipe, revision: Revision) -> Path:
     """Return a folder that the same recipe and the same data have always, and no others."""
     return Path(RUNS, f"{name}-{digest([chosen.digest, revision.described()])[:DIGITS]}")

@@ -1,0 +1,1 @@
+"""Features of pictures, clips and words: asked of networks once, and kept."""

@@ -1,0 +1,1 @@
+"""Training items that others are most like: copies, and what is nearly one."""

@@ -1,0 +1,1 @@
+"""What is evaluated: which clips, and the images that belong to them."""

@@ -1,0 +1,1 @@
+"""What an evaluation says: its files, its words, and how it compares with others."""

@@ -1,0 +1,125 @@
+"""The flow `evaluate`: how good a model, images or a data set are, thin around evaluation.evaluating."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from rich.console import Console
+
+from evaluation.evaluating import Evaluated, evaluate
+from evaluation.request import Request
+from evaluation.result import MARKDOWN, Figure
+from evaluation.telling import best, summary
+from flows import settings, tasks
+from flows.evaluation import STOPPED, Finished
+from flows.progress import Bars, bars
+from flows.tasks import ended, let_modules_speak, plain, told
+from training.runs import run_card, starting
+from training.runs.run_folder import RUN
+
+EVENT = "artune.evaluation.finished"
+
+
+@flow(name="evaluate")
+def evaluate_model(request: Request) -> Finished | State[Any]:
+    """Evaluate; tell the world by an event, and leave the page of figures as an artifact.
+
+    Args:
+        request: what to evaluate and on what; after a training, `run` and `data` are `run` and `where` of its event.
+
+    Returns:
+        what came of it; a failed state that says what a person has to mend, or that the world was busy.
+    """
+    let_modules_speak()
+
+    def work() -> Finished:
+        asked = replace(request, cache=settings.training_cache(request.cache))
+        with bars(Console(stderr=True)) as shown:
+            found = tasks.once("evaluate", lambda: evaluate(asked, _stages(shown)), STOPPED)
+        return Finished(found.folder, found.result, _claimed(request, found))
+
+    done = told(work, STOPPED)
+    if isinstance(done, Finished):
+        text = (done.folder / MARKDOWN).read_text(encoding="utf-8")
+        create_markdown_artifact(text, key="evaluation", description=f"Evaluation of {done.result.subject.name}")
+        _tell(done)
+    return done
+
+
+def _stages(shown: Bars) -> Callable[[str, int, int], None]:
+    """Return what shows how far each stage is: a bar on the terminal, and a progress artifact."""
+    artifacts: dict[str, Callable[[float], None]] = {}
+
+    def move(stage: str, done: int, total: int) -> None:
+        shown.reach(stage, done, total)
+        artifacts.setdefault(stage, tasks.progress_artifact(stage))(done / total if total else 0.0)
+
+    return move
+
+
+def _claimed(request: Request, found: Evaluated) -> best.Claim | None:
+    """Let a run tell of its evaluation: in its card, and as the best of its data set, if it is that."""
+    run = found.folder / RUN
+    if request.run is None or not run.is_file() or found.folder != Path(request.run).expanduser().absolute():
+        return None  # it was written elsewhere, and is a trial
+    run_card.tell_evaluation(found.folder, summary.card(found.result))
+    return best.claim(found.folder)
+
+
+def _tell(done: Finished) -> None:
+    """Emit the event that what follows an evaluation waits for."""
+    folder, result = str(done.folder), done.result
+    emit_event(
+        EVENT,
+        resource={"prefect.resource.id": f"artune.evaluation.{folder}", "prefect.resource.name": folder},
+        payload={
+            "folder": folder,
+            "kind": result.subject.kind,
+            "run": result.subject.run,
+            "model_sha256": result.subject.model_sha256,
+            "where": starting.pinned(result.data.where, result.data.commit),
+            "data": {key: getattr(result.data, key) for key in ("data_set", "version", "digest")},
+            "split": result.data.split,
+            "n": result.data.n,
+            "seed": result.seed,
+            "has_stand_ins": any(network.is_stand_in for network in result.networks),
+            "figures": {figure.name: _plain(figure) for figure in result.figures},
+            "copies": result.memorization and result.memorization.copies,
+            "is_best": done.claim and done.claim.is_best,
+        },
+    )
+
+
+def _plain(figure: Figure) -> dict[str, Any]:
+    """Return what JSON can hold of a figure: enough to decide by."""
+    found, chance = figure.estimate, figure.chance
+    return {
+        "title": figure.title,
+        "better": figure.better,
+        "value": found and found.value,
+        "interval": found and found.interval and list(found.interval),
+        "chance": chance and chance.value,
+        "p_value": chance and chance.p_value,
+        "refused": figure.refused,
+        "marked": figure.marked,
+    }
+
+
+def run(request: Request) -> Finished:
+    """Run the flow to its end.
+
+    Raises:
+        ConfigurationError: a person has to mend something.
+        TransientError: the world was busy: the same call goes on with what is there.
+    """
+    ready = evaluate_model.with_options(flow_run_name=plain(f"evaluate {_named(request)}"))
+    return ended(ready(request, return_state=True))
+
+
+def _named(request: Request) -> str:
+    return Path(str(request.run or request.images or request.data)).name
