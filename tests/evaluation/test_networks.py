@@ -71,5 +71,8 @@ def test_an_unknown_name_is_told_with_those_that_there_are():
 
 
 def test_reading_them_imports_no_torch():
-    code = "import sys; from evaluation import networks; from evaluation.extraction import loading; networks.names(); print('torch' in sys.modules)"
+    code = (
+        "import sys; import evaluation.extraction.loading; from evaluation import networks; networks.names(); "
+        "print('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
