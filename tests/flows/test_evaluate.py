@@ -237,6 +237,16 @@ def test_a_run_that_is_measured_on_clips_it_never_heard_may_be_the_best(untouche
     assert json.loads(mark.read_text())["run"] == "run"
 
 
+def test_a_run_into_whose_folder_another_one_is_evaluated_says_nothing_of_it(untouched, tmp_path):
+    from evaluation.evaluating import Evaluated
+    from evaluation.request import Request
+    from flows.evaluate import _claimed
+
+    other = shutil.copytree(untouched, tmp_path / "other")
+    assert _claimed(Request(data="x", run=str(untouched)), Evaluated(None, other)) is None
+    assert (other / "README.md").read_bytes() == (untouched / "README.md").read_bytes()
+
+
 def replaced(monkeypatch: pytest.MonkeyPatch, evaluate: Any) -> None:
     from flows import evaluate as flow
 
