@@ -1,9 +1,10 @@
 """python -m benchmarks.evaluation_measures: measures of pairs, of as many items as the published data set has.
 
-Each measure runs in a process of its own, which holds the features too and no torch, first as it is and then with 1,000
-replicates. The peer is what the paper's formula says, a loop over items in torch, of one thread and of unit vectors: it
-runs over all items and must find the same. CPU seconds. All five loops take about 20 minutes; name measures to run
-some.
+Each measure runs in a process of its own, which holds the features too and no torch: as it is, with 1,000 replicates,
+and of 999 shufflings, where recordings have a clip each and where they have as many as come, so that some clips are
+given several times. The peer is what the paper's formula says, a loop over items in torch, of one thread and of unit
+vectors: it runs over all items and must find the same. CPU seconds. All five loops take about 20 minutes; name measures
+to run some.
 """
 
 import argparse
@@ -18,9 +19,10 @@ import numpy as np
 
 from evaluation import metrics
 from evaluation.metrics._similarity import TIE
-from evaluation.statistics.resampling import REPLICATES, bootstrap_weights
+from evaluation.statistics.resampling import PERMUTATIONS, REPLICATES, bootstrap_weights, permuted_orders
 
 ITEMS, WIDTH, N_LABELS = 24_216, 512, 18
+CLIPS = 3  # of a recording on average, where recordings are uneven
 STRENGTH = 0.1  # cosine of an image with what it is paired with
 # Times as fast as the loop, and bytes.
 GOALS = {"ais": 100, "iis": 100, "win_rate_ais": 6, "win_rate_iis": 6, "retrieval": 6}
@@ -45,11 +47,21 @@ def made(count: int) -> Pairs:
 
 @dataclass(frozen=True)
 class Measured:
-    """Scores of the sample, CPU seconds for them and all replicates, and the process's peak with features and all."""
+    """First of the scores, CPU seconds for all of them, and the process's peak with features and all."""
 
     scores: Scores
     seconds: float
     peak_gb: float
+
+
+@dataclass(frozen=True)
+class All:
+    """One measure as it is, of replicates, and of shuffled recordings of a clip each and of some."""
+
+    plain: Measured
+    replicated: Measured
+    shuffled: Measured
+    uneven: Measured
 
 
 def _measured(name: str, count: int, replicates: int) -> Measured:
@@ -57,20 +69,35 @@ def _measured(name: str, count: int, replicates: int) -> Measured:
     weights = bootstrap_weights(np.arange(count), 1, replicates)
     labels = np.arange(count) % N_LABELS
     metric = metrics.get(name)
-    start = time.process_time()
     if name in ("ais", "iis"):
-        scores = metric.score(images, others, labels, N_LABELS, weights)
-    else:
-        scores = metric.score(images, others, weights)
+        return _timed(metric, lambda: metric.score(images, others, labels, N_LABELS, weights))
+    return _timed(metric, lambda: metric.score(images, others, weights))
+
+
+def _shuffled(name: str, count: int, clips: int) -> Measured:
+    images, others = made(count)
+    sizes = np.random.default_rng(2).geometric(1 / clips, count)
+    recordings = np.repeat(np.arange(count), sizes)[:count]
+    orders = np.fromiter(permuted_orders(recordings, 1), dtype=(np.int64, count), count=PERMUTATIONS)
+    metric = metrics.get(name)
+    return _timed(metric, lambda: metric.shuffled(images, others, orders))
+
+
+def _timed(metric: metrics.Metric, call: Callable[[], dict[str, np.ndarray]]) -> Measured:
+    start = time.process_time()
+    scores = call()
     seconds = time.process_time() - start
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return Measured({key: float(scores[key][0]) for key in metric.MEASURES}, seconds, peak_gb)
 
 
-def measured(name: str, count: int, replicates: int) -> Measured:
-    """Measure in a fresh process, whose peak is that of this measure."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_measured, name, count, replicates).result()
+def measured(name: str, count: int) -> All:
+    """Measure, each time in a fresh process, whose peak is that of this measure."""
+    found = []
+    for measure, how in ((_measured, 0), (_measured, REPLICATES), (_shuffled, 1), (_shuffled, CLIPS)):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            found.append(process.submit(measure, name, count, how).result())
+    return All(*found)
 
 
 def looped(name: str, count: int) -> tuple[Scores, float]:
@@ -131,15 +158,18 @@ def check_equal(name: str, ours: Scores, theirs: Scores) -> None:
             raise SystemExit(f"{key}: {ours[key]} by artune, {theirs[key]} by the loop")
 
 
-def show(name: str, count: int, plain: Measured, replicated: Measured) -> None:
+def show(name: str, count: int, ours: All) -> None:
     """Run the loop, and print how long a measure takes, how much memory, and how many times as long the loop takes."""
     theirs, loop_s = looped(name, count)
+    plain, replicated, shuffled, uneven = ours.plain, ours.replicated, ours.shuffled, ours.uneven
     check_equal(name, plain.scores, theirs)
     found = ", ".join(f"{key} {value:.3f}" for key, value in plain.scores.items())
     print(f"{name}: {found}; the loop finds the same")
     print(f"  {plain.seconds:.2f} CPU-s, the loop {loop_s:.0f}: {loop_s / plain.seconds:.0f} x (goal: {GOALS[name]})")
     print(f"  with {REPLICATES:,} replicates {replicated.seconds:.1f} CPU-s")
-    print(f"  peak {plain.peak_gb:.2f} GB, {replicated.peak_gb:.2f} with replicates (goal: {MOST_GB})", flush=True)
+    print(f"  {PERMUTATIONS} shufflings {shuffled.seconds:.0f} CPU-s, {uneven.seconds:.0f} of uneven recordings")
+    peaks = f"{plain.peak_gb:.2f} GB, {replicated.peak_gb:.2f} with replicates"
+    print(f"  peak {peaks}, {max(shuffled.peak_gb, uneven.peak_gb):.2f} of shufflings (goal: {MOST_GB})", flush=True)
 
 
 def main() -> None:
@@ -151,9 +181,9 @@ def main() -> None:
     print(f"{arguments.items:,} items of {WIDTH} numbers, {N_LABELS} labels")
     names = arguments.measures or list(GOALS)
     # All of them before torch is there: a process starts with the peak of the one that starts it.
-    found = {name: [measured(name, arguments.items, replicates) for replicates in (0, REPLICATES)] for name in names}
+    found = {name: measured(name, arguments.items) for name in names}
     for name in names:
-        show(name, arguments.items, *found[name])
+        show(name, arguments.items, found[name])
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ ARRAYS = {
     "texts": "a prompt for each label, shape (n_labels, d)",
     "labels": "number of the label of each item, int64, shape (n,)",
     "n_labels": "how many labels the data set has, an int",
+    "orders": "shufflings, each with the item whose row an item gets, int64, shape (n_permutations, n)",
     "weights": "how often each item counts in each replicate, float64, shape (n_replicates, n)",
     "real_weights": "likewise of the real images, shape (n_replicates, m)",
 }
@@ -61,7 +62,7 @@ class Metric(Protocol):
     SPACE: str  # a key of the networks: "pairing", "inception", "clip", "likeness"
     DEFINED_WITH: tuple[str, ...]  # names of the networks that the reference uses in this space
     REFERENCE: str  # author, year, address
-    SHUFFLED: Literal["music", "partners", "labels"] | None  # what is shuffled to find its chance level
+    SHUFFLED: Literal["music", "partners", "labels"] | None  # what `shuffled` shuffles to find its chance level
     UNCERTAINTY: Literal["bootstrap", "jackknife"]  # bootstrap: score takes weights; jackknife: items are left out
     least_items: Callable[[int], int]  # by d: with fewer the score is refused unless somebody asks for it
 
@@ -70,6 +71,13 @@ class Metric(Protocol):
 
     Raises:
         ConfigurationError: counts differ, or a feature is NaN or a zero vector; it says of which array and row.
+    """
+
+    shuffled: Callable[..., dict[str, Floats]]
+    """Only where something is SHUFFLED: return what `score` gives of array[order], for each of the orders.
+
+    It takes `orders`, and of the arrays of `score`, which has checked them, those that it needs. By the names of
+    MEASURES, each of shape (n_permutations,). All shufflings at once, for a thousand calls of `score` take hours.
     """
 
 

@@ -123,7 +123,7 @@ def tiles(generated: Floats, others: Floats) -> Iterator[tuple[slice, slice, Flo
         Rows (of generated), columns (of others) and their cosines, float32, which the next tile overwrites. An item's
         own cosine is NaN there: neither more nor less than any other.
     """
-    left, right = _small_unit(generated), _small_unit(others)
+    left, right = small_unit(generated), small_unit(others)
     tile = np.empty((_SIDE, _SIDE), dtype=np.float32)
     for top in range(0, len(left), _SIDE):
         rows = slice(top, min(top + _SIDE, len(left)))
@@ -135,7 +135,8 @@ def tiles(generated: Floats, others: Floats) -> Iterator[tuple[slice, slice, Flo
             yield rows, columns, cosines
 
 
-def _small_unit(features: Floats) -> Floats:
+def small_unit(features: Floats) -> Floats:
+    """Return rows of length 1, float32, of the same shape."""
     small = np.empty(features.shape, dtype=np.float32)
     for rows in blocks(len(features)):
         small[rows] = unit(features[rows])

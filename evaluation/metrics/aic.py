@@ -38,17 +38,26 @@ def score(generated: Floats, texts: Floats, labels: Ints, weights: Floats) -> di
     check_labels(labels, len(generated), len(texts))
     check_weights(weights, len(generated))
     of_label = np.eye(len(texts))[labels]
-    told = (weights * _told(generated, texts, labels)) @ of_label
+    told = (weights * _told(generated, texts)[np.arange(len(labels)), labels]) @ of_label
     counts = weights @ of_label
     return {"aic": 100 * ratio(told.sum(axis=1), counts.sum(axis=1)), "aic_by_label": 100 * ratio(told, counts)}
 
 
-def _told(generated: Floats, texts: Floats, labels: Ints) -> Floats:
-    """Return 1 where the right label is told and 0 elsewhere; labels that are equally near share the 1."""
-    told = np.empty(len(generated))
+def shuffled(generated: Floats, texts: Floats, labels: Ints, orders: Ints) -> dict[str, Floats]:
+    """Return "aic" of generated and labels[order], shape (n_permutations,)."""
+    told, items = _told(generated, texts), np.arange(len(labels))
+    return {"aic": np.array([100 * told[items, labels[order]].mean() for order in orders])}
+
+
+def _told(generated: Floats, texts: Floats) -> Floats:
+    """Return 1 for the label that is told of an image and 0 for the others, shape (n, n_labels).
+
+    Labels that are equally near share the 1.
+    """
+    told = np.empty((len(generated), len(texts)))
     prompts = unit(texts)
     for rows in blocks(len(generated)):
         cosines = unit(generated[rows]) @ prompts.T
         nearest = cosines >= cosines.max(axis=1, keepdims=True) - TIE
-        told[rows] = nearest[np.arange(len(nearest)), labels[rows]] / nearest.sum(axis=1)
+        told[rows] = nearest / nearest.sum(axis=1, keepdims=True)
     return told

@@ -9,6 +9,7 @@ from typing import Literal
 
 from evaluation.metrics import Floats, Ints, Measure
 from evaluation.metrics._checks import check_labels, check_paired, check_weights
+from evaluation.metrics._shuffling import shuffled_lead
 from evaluation.metrics._similarity import IMAGE_NETWORK, MUSIC_NETWORK, lead
 
 MEASURES: Mapping[str, Measure] = {"ais": Measure("AIS", "higher", 0, 100, chance=50)}
@@ -36,3 +37,8 @@ def score(generated: Floats, music: Floats, labels: Ints, n_labels: int, weights
     check_weights(weights, len(generated))
     whole, by_label = lead(generated, music, labels, n_labels, weights)
     return {"ais": whole, "ais_by_label": by_label}
+
+
+def shuffled(generated: Floats, music: Floats, orders: Ints) -> dict[str, Floats]:
+    """Return "ais" of generated and music[order], shape (n_permutations,)."""
+    return {"ais": shuffled_lead(generated, music, orders)}

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
+from scipy import sparse
 
 from evaluation.metrics import Floats, Ints, Measure
 from evaluation.metrics._checks import check_features, check_labels, check_weights
@@ -58,6 +59,38 @@ def score(generated: Floats, labels: Ints, n_labels: int, weights: Floats) -> di
         "giils_both_ends": _mean(both),
         "giils_both_ends_by_label": both,
     }
+
+
+def shuffled(generated: Floats, labels: Ints, n_labels: int, orders: Ints) -> dict[str, Floats]:
+    """Return both of generated and labels[order], each of shape (n_permutations,)."""
+    images = unit(generated)
+    n = len(images)
+    # Each image's mean cosine with all others; its cosine with itself is 1.
+    rest: Floats = ratio(images @ images.sum(axis=0) - 1, np.full(n, n - 1))
+    first, both = np.empty((2, len(orders), n_labels))
+    for row, order in enumerate(orders):
+        first[row], both[row] = _of_labels(images, labels[order], n_labels, rest)
+    return {"giils": _mean(points(first)), "giils_both_ends": _mean(points(both))}
+
+
+def _of_labels(images: Floats, labels: Ints, n_labels: int, rest: Floats) -> tuple[Floats, Floats]:
+    """Return x of each label, every image counted once: by the first images of its pairs and by both.
+
+    Args:
+        images: unit vectors, shape (n, d).
+        rest: shape (n,).
+    """
+    by_label = np.argsort(labels, kind="stable")
+    label, counts = labels[by_label], np.bincount(labels, minlength=n_labels)
+    ends = np.cumsum(counts)
+    # A sparse product reads each image once, however many labels there are.
+    vectors: Floats = sparse.csr_array((np.ones(len(labels)), by_label, np.append(0, ends))) @ images
+    pairs = (counts * (counts - 1)).astype(np.float64)
+    alike = ratio(np.einsum("ld,ld->l", vectors, vectors) - counts, pairs)
+    after = ends[label] - 1 - np.arange(len(labels))
+    rest_of_first = np.bincount(label, 2 * after * rest[by_label], n_labels).astype(np.float64)
+    rest_of_both = np.bincount(labels, (counts[labels] - 1) * rest, n_labels).astype(np.float64)
+    return alike - ratio(rest_of_first, pairs), alike - ratio(rest_of_both, pairs)
 
 
 def _of_label(generated: Floats, places: Ints, weights: Floats, everything: Floats) -> tuple[Floats, Floats]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from evaluation.metrics import Floats, Ints, Measure
 from evaluation.metrics._checks import check_labels, check_paired, check_weights
+from evaluation.metrics._shuffling import shuffled_lead
 from evaluation.metrics._similarity import IMAGE_NETWORK, lead
 
 MEASURES: Mapping[str, Measure] = {"iis": Measure("IIS", "higher", 0, 100, chance=50)}
@@ -36,3 +37,8 @@ def score(generated: Floats, partners: Floats, labels: Ints, n_labels: int, weig
     check_weights(weights, len(generated))
     whole, by_label = lead(generated, partners, labels, n_labels, weights)
     return {"iis": whole, "iis_by_label": by_label}
+
+
+def shuffled(generated: Floats, partners: Floats, orders: Ints) -> dict[str, Floats]:
+    """Return "iis" of generated and partners[order], shape (n_permutations,)."""
+    return {"iis": shuffled_lead(generated, partners, orders)}

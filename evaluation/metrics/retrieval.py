@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from evaluation.metrics import Floats, Measure
+from evaluation.metrics import Floats, Ints, Measure
 from evaluation.metrics._checks import check_paired, check_weights
+from evaluation.metrics._shuffling import beaten_images, beaten_others
 from evaluation.metrics._similarity import IMAGE_NETWORK, MUSIC_NETWORK, TIE, own_cosines, ratio, tiles
 
 _FIRST = (1, 5, 10)
@@ -53,6 +54,23 @@ def score(generated: Floats, music: Floats, weights: Floats) -> dict[str, Floats
             scores[f"{name}_r{k}"] = 100 * ratio(weights @ (ranks <= k), weights.sum(axis=1))
         scores[f"{name}_median_rank"] = _medians(ranks, weights)
     return scores
+
+
+def shuffled(generated: Floats, music: Floats, orders: Ints) -> dict[str, Floats]:
+    """Return the same of generated and music[order], each of shape (n_permutations,)."""
+    ranks = np.empty(orders.shape, dtype=np.float32)  # all of them, for the median; halves are exact
+    for permutations, images, beaten in beaten_images(generated, music, orders):
+        ranks[permutations, images] = len(generated) - beaten
+    scores = _of_ranks("music_to_image", ranks)
+    for rows, beaten in beaten_others(generated, music, orders):
+        ranks[:, rows] = len(generated) - beaten
+    return scores | _of_ranks("image_to_music", ranks)
+
+
+def _of_ranks(name: str, ranks: Floats) -> dict[str, Floats]:
+    """Return the scores of one direction, of ranks of shape (n_permutations, n) that count once each."""
+    scores: dict[str, Floats] = {f"{name}_r{k}": 100 * (ranks <= k).mean(axis=1) for k in _FIRST}
+    return scores | {f"{name}_median_rank": np.array([np.median(row) for row in ranks], dtype=np.float64)}
 
 
 def _ranks(generated: Floats, music: Floats) -> tuple[Floats, Floats]:

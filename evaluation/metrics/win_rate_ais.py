@@ -7,8 +7,9 @@ paper's AIS (`ais`) is another thing: how much closer, not how often.
 from collections.abc import Mapping
 from typing import Literal
 
-from evaluation.metrics import Floats, Measure
+from evaluation.metrics import Floats, Ints, Measure
 from evaluation.metrics._checks import check_paired, check_weights
+from evaluation.metrics._shuffling import shuffled_win_rate
 from evaluation.metrics._similarity import IMAGE_NETWORK, MUSIC_NETWORK, win_rate
 
 MEASURES: Mapping[str, Measure] = {
@@ -35,3 +36,8 @@ def score(generated: Floats, music: Floats, weights: Floats) -> dict[str, Floats
     check_paired({"generated": generated, "music": music})
     check_weights(weights, len(generated))
     return {"win_rate_ais": win_rate(generated, music, weights)}
+
+
+def shuffled(generated: Floats, music: Floats, orders: Ints) -> dict[str, Floats]:
+    """Return "win_rate_ais" of generated and music[order], shape (n_permutations,)."""
+    return {"win_rate_ais": shuffled_win_rate(generated, music, orders)}

@@ -7,8 +7,9 @@ paper's IIS (`iis`) is another thing: how much closer, not how often.
 from collections.abc import Mapping
 from typing import Literal
 
-from evaluation.metrics import Floats, Measure
+from evaluation.metrics import Floats, Ints, Measure
 from evaluation.metrics._checks import check_paired, check_weights
+from evaluation.metrics._shuffling import shuffled_win_rate
 from evaluation.metrics._similarity import IMAGE_NETWORK, win_rate
 
 MEASURES: Mapping[str, Measure] = {
@@ -35,3 +36,8 @@ def score(generated: Floats, partners: Floats, weights: Floats) -> dict[str, Flo
     check_paired({"generated": generated, "partners": partners})
     check_weights(weights, len(generated))
     return {"win_rate_iis": win_rate(generated, partners, weights)}
+
+
+def shuffled(generated: Floats, partners: Floats, orders: Ints) -> dict[str, Floats]:
+    """Return "win_rate_iis" of generated and partners[order], shape (n_permutations,)."""
+    return {"win_rate_iis": shuffled_win_rate(generated, partners, orders)}

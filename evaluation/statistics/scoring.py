@@ -19,10 +19,6 @@ from training.draws import number
 
 Float64 = npt.NDArray[np.float64]
 
-# So many pairs of items are looked at to find a chance level by a metric that takes one shuffling at a time.
-PAIRS_SHUFFLED = 20_000_000_000
-LEAST_PERMUTATIONS = 19  # with fewer even the best p-value is above 5 %
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
@@ -113,8 +109,10 @@ class Resampler:
         keeps = resampling.jackknife_keeps(groups, number(self._seed, "jackknife of real images"))
         return keeps.astype(np.float64)
 
-    def orders(self, recordings: Ints, count: int) -> Iterator[Ints]:
-        return resampling.permuted_orders(recordings, number(self._seed, "permutation"), count)
+    def orders(self, recordings: Ints) -> Ints:
+        """Return whose partner each item gets in each shuffling, shape (PERMUTATIONS, n)."""
+        found = resampling.permuted_orders(recordings, number(self._seed, "permutation"))
+        return np.fromiter(found, dtype=(np.int64, len(recordings)), count=resampling.PERMUTATIONS)
 
 
 def takes(metric: Metric) -> frozenset[str]:
@@ -150,16 +148,10 @@ def shuffled(metric: Metric, inputs: Inputs, resampler: Resampler) -> dict[str, 
     """Return scores of shuffled partners, each of shape (permutations,); none where nothing can be shuffled."""
     if metric.SHUFFLED is None or inputs.groups < 2:
         return {}
-    rows = []
-    for order in resampler.orders(inputs.recordings, permutations(len(inputs.recordings))):
-        moved = replace(inputs, **{metric.SHUFFLED: getattr(inputs, metric.SHUFFLED)[order]})
-        rows.append(plain(metric, moved))
-    return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in metric.MEASURES}
-
-
-def permutations(n: int) -> int:
-    """Return how many shufflings are made of so many items."""
-    return max(LEAST_PERMUTATIONS, min(resampling.PERMUTATIONS, PAIRS_SHUFFLED // n**2))
+    asked = inspect.signature(metric.shuffled).parameters
+    given = {name: getattr(inputs, name) for name in asked if name != "orders"}
+    found = metric.shuffled(**given, orders=resampler.orders(inputs.recordings))
+    return {name: np.asarray(values, dtype=np.float64) for name, values in found.items()}
 
 
 def replicates(metric: Metric, inputs: Inputs, name: str, scores: Scores) -> Replicates:

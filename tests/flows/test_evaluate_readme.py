@@ -106,5 +106,7 @@ def test_the_recipe_for_a_measure_works(monkeypatch, tmp_path):
     generated, music = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[3.0, 0.0], [1.0, 0.0]])
     weights = np.array([[1.0, 1.0], [2.0, 0.0]])
     assert metric.score(generated, music, weights)["cosine"].tolist() == [0.5, 1.0]
+    orders = np.array([[0, 1], [0, 0]])
+    assert metric.shuffled(generated, music, orders)["cosine"].tolist() == [0.5, 0.5]
     with pytest.raises(ConfigurationError, match="generated"):
         metric.score(generated * [[0], [1]], music, weights)

@@ -14,10 +14,20 @@ SPACES = {"pairing", "inception", "clip", "likeness"}
 def test_a_score_asks_for_what_there_is(name: str) -> None:
     metric = metrics.get(name)
     asked = inspect.signature(metric.score).parameters
-    assert {"generated"} <= set(asked) <= set(metrics.ARRAYS)
+    assert {"generated"} <= set(asked) <= set(metrics.ARRAYS) - {"orders"}
     assert len(asked) <= 6
-    assert metric.SHUFFLED is None or metric.SHUFFLED in asked
     assert metric.UNCERTAINTY != "bootstrap" or "weights" in asked
+
+
+@pytest.mark.parametrize("name", metrics.names())
+def test_what_is_shuffled_is_given_to_both(name: str) -> None:
+    metric = metrics.get(name)
+    asked = inspect.signature(metric.score).parameters
+    if metric.SHUFFLED is None:
+        assert not hasattr(metric, "shuffled")
+    else:
+        shuffled = inspect.signature(metric.shuffled).parameters
+        assert {"generated", metric.SHUFFLED, "orders"} <= set(shuffled) <= set(asked) | {"orders"}
 
 
 @pytest.mark.parametrize("name", metrics.names())

@@ -6,7 +6,6 @@ import pytest
 
 from evaluation.metrics import get, names
 from evaluation.result import Figure
-from evaluation.statistics import scoring
 from evaluation.statistics.measuring import Measured, measure
 from tests.evaluation.made_metrics import made_metric, only
 from tests.evaluation.made_samples import N_LABELS, D, sample
@@ -153,8 +152,18 @@ def test_images_that_do_not_depend_on_the_music_are_no_better_than_chance() -> N
     assert 0.1 <= np.mean(values) <= 0.9  # of 8 even numbers between 0 and 1, four standard errors to both sides
 
 
-def test_of_many_items_fewer_shufflings_are_made() -> None:
-    assert [scoring.permutations(n) for n in (2, 335, 24_216, 10**7)] == [999, 999, 34, 19]
+def test_a_metric_is_given_999_shufflings_of_recordings_and_what_it_asks_for() -> None:
+    given = []
+
+    def shuffled(generated: np.ndarray, labels: np.ndarray, orders: np.ndarray) -> dict[str, np.ndarray]:
+        given.append((generated.shape, labels[orders].shape))
+        return {"first": np.arange(len(orders), dtype=float)}
+
+    figure = only(made_metric(SHUFFLED="labels", shuffled=shuffled), sample())
+
+    assert given == [((48, D), (999, 48))]
+    assert figure.chance is not None
+    assert (figure.chance.value, figure.chance.permutations) == (499, 999)
 
 
 def test_the_same_sample_gives_the_same_numbers_and_another_seed_other_replicates() -> None:
