@@ -130,13 +130,13 @@ def _show(done: Finished) -> None:
 
 def row(figure: "Figure") -> tuple[str, ...]:
     """Return what a figure says: its measure, value with interval, chance, p, clips."""
-    from evaluation.telling.wording import number, p_value, with_interval
+    from evaluation.telling.wording import digits, number, p_value, with_interval
 
     found, chance = figure.estimate, figure.chance
     return (
         figure.name if figure.is_as_published else f"{figure.name} (not as published)",
-        with_interval(found, figure.digits) if found else "refused",
-        number(chance.value, figure.digits) if chance else "",
+        with_interval(found, digits(figure)) if found else "refused",
+        number(chance.value, digits(figure)) if chance else "",
         p_value(chance.p_value) if chance else "",
         f"{found.n:,}" if found else "",
     )

@@ -36,7 +36,7 @@ SHOWN = 24
 # copies, drawn from 11 distributions with and without clusters of equal and of different widths; four took none. Of
 # angles in the place of logarithms the fence lies beyond equality where widths differ.
 FENCE = 4.0
-LEAST_DISTANCE = 1e-6  # 1 - cosine: below it float32 tells nothing
+LEAST_DISTANCE = 1e-6  # 1 - cosine: below it float32 tells nothing, so what is nearer is the same
 
 
 def check(others: Looks, own: Looks, available: int, train: Train, network: NetworkFacts) -> LeakCheck:
@@ -80,10 +80,14 @@ def check(others: Looks, own: Looks, available: int, train: Train, network: Netw
 
 
 def threshold(likeness: Floats) -> float:
-    """Return above which cosine two items are nearly the same, from those of different things, shape (n,)."""
+    """Return above which cosine two items are nearly the same, from those of different things, shape (n,).
+
+    Where these lie from very near to far, as in a set with some narrow clusters, the fence is beyond equality.
+    """
     distances = np.log(np.maximum(1.0 - likeness, LEAST_DISTANCE))
     lower, upper = np.quantile(distances, (0.25, 0.75))
-    return float(np.round(1.0 - np.exp(lower - FENCE * (upper - lower)), 6))
+    fence = max(float(np.exp(lower - FENCE * (upper - lower))), LEAST_DISTANCE)
+    return float(np.round(1.0 - fence, 6))
 
 
 def _nearest(others: Looks, train: Train, like: Neighbors, hashed: Neighbors | None, is_near: Bools) -> list[Leak]:

@@ -61,7 +61,8 @@ def probe(
         told = _told(rows, numbers, of_group, folds, seed)
         shuffled = np.array(list(_shuffled(rows, numbers, of_group, folds, seed)))
     values = _balanced(told == numbers, numbers, bootstrap_weights(of_group, seed))
-    interval = bootstrap_interval(values, effective_groups(of_group))
+    # It does not follow from all right, or all wrong, that so it is with other groups.
+    interval = bootstrap_interval(values, effective_groups(of_group)) if np.ptp(values) > 0 else None
     return Probe(
         side=side,
         network=network.name,

@@ -3,7 +3,7 @@
 Of a label: x = mean over pairs (i, j) of its images of [ s(g_i, g_j) - mean over all other images k of s(g_i, g_k) ],
 s the cosine, then S(x) = 50 + (100 / pi) arcsin x; of all: the mean over labels. From 0 to 100, higher means that a
 label's images are more alike; 50: no more than any. The other images k are of all labels, the pair's own included, as
-in the paper.
+in the paper. Where images of one recording, which has one label, are alike, chance is above 50: shuffling finds it.
 
 `giils` is the paper's: each pair once, and what is taken off is the first image's: it depends on the order of the
 images, which is the items'. `giils_both_ends` takes each pair from both ends, and does not.
@@ -20,8 +20,8 @@ from evaluation.metrics._checks import check_features, check_labels, check_weigh
 from evaluation.metrics._similarity import IMAGE_NETWORK, blocks, points, ratio, total, unit
 
 MEASURES: Mapping[str, Measure] = {
-    "giils": Measure("GIILS", "higher", 0, 100, chance=50),
-    "giils_both_ends": Measure("GIILS, both ends of each pair", "higher", 0, 100, chance=50),
+    "giils": Measure("GIILS", "higher", 0, 100),
+    "giils_both_ends": Measure("GIILS, both ends of each pair", "higher", 0, 100),
 }
 SPACE = "pairing"
 DEFINED_WITH = (IMAGE_NETWORK,)

@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluation.report.scales import Axis, axis
 from evaluation.result import Result
-from evaluation.telling.wording import number
+from evaluation.telling.wording import digits, number
 
 MOST_POINTS = 160  # of a curve: more steps are drawn as means of neighbors
 LOSS_DIGITS = 4
@@ -87,7 +87,7 @@ def _figures(result: Result, rows: Sequence[Mapping[str, Any]]) -> Iterator[Char
         if len({value.step for value in values}) > 1:
             better = {"higher": "Higher is better.", "lower": "Lower is better.", None: ""}[figure.better]
             chance = figure.chance.interval if figure.chance else None
-            yield _chart(figure.title, better, [("subject", figure.title, values)], figure.digits, chance)
+            yield _chart(figure.title, better, [("subject", figure.title, values)], digits(figure), chance)
 
 
 def _ways_of(result: Result, rows: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:

@@ -7,7 +7,7 @@ from math import inf
 from evaluation.report.scales import Axis, Forest, Lane, axis, ends, lane
 from evaluation.result import Chance, Estimate, Figure, Probe, Result, RowName
 from evaluation.telling.verdict import is_better_than_chance, is_partner_at_chance, told_apart
-from evaluation.telling.wording import interval, number, p_value
+from evaluation.telling.wording import digits, interval, number, p_value
 
 # What a measure is compared with, from the floor to the ceiling. Chance is drawn as a band.
 REFERENCES: dict[RowName, str] = {
@@ -38,6 +38,10 @@ class Row:
     p_value: str | None
     is_told: bool | None
     is_main: bool
+
+    @property
+    def digits(self) -> int:
+        return digits(self.figure)
 
     @property
     def is_blind(self) -> bool:
@@ -112,8 +116,8 @@ def hero(result: Result) -> Forest | None:
     if figure is None:
         return None
     scale = _axis(figure, _compared(figure))
-    subject = lane("subject", SUBJECTS[result.subject.kind], figure.estimate, scale, figure.digits)
-    chance = [lane("shuffled", SHUFFLED, _as_estimate(figure.chance), scale, figure.digits)] if figure.chance else []
+    subject = lane("subject", SUBJECTS[result.subject.kind], figure.estimate, scale, digits(figure))
+    chance = [lane("shuffled", SHUFFLED, _as_estimate(figure.chance), scale, digits(figure))] if figure.chance else []
     before, after = _references(figure, scale, ("other_label",)), _references(figure, scale, ("same_label", "partner"))
     return Forest(figure.title, scale, [*chance, *before, subject, *after], _band(figure.chance, scale))
 
@@ -128,10 +132,10 @@ def by_label(result: Result) -> Iterator[Forest]:
         chance = figure.chance.interval if figure.chance else ()
         scale = _axis(figure, [*ends(figure.estimate, *estimates), *chance])
         lanes = [
-            lane("one", f"{names[each.label]} ({each.estimate.n:,})", each.estimate, scale, figure.digits)
+            lane("one", f"{names[each.label]} ({each.estimate.n:,})", each.estimate, scale, digits(figure))
             for each in figure.by_label
         ]
-        whole = lane("subject", f"All labels ({figure.estimate.n:,})", figure.estimate, scale, figure.digits)
+        whole = lane("subject", f"All labels ({figure.estimate.n:,})", figure.estimate, scale, digits(figure))
         yield Forest(figure.title, scale, [whole, *lanes], _band(figure.chance, scale))
 
 
@@ -180,16 +184,16 @@ def _row(figure: Figure, result: Result, is_told: bool, is_main: bool) -> Row:
     if estimate is None or estimate.value is None:
         return Row(figure, None, None, (), "refused" if figure.refused else "unknown", None, None, None, None, is_main)
     scale = _axis(figure, _compared(figure))
-    subject = lane("subject", SUBJECTS[result.subject.kind], estimate, scale, figure.digits)
+    subject = lane("subject", SUBJECTS[result.subject.kind], estimate, scale, digits(figure))
     chance = figure.chance
     return Row(
         figure,
         scale,
         _band(chance, scale),
         [subject, *_references(figure, scale, REFERENCES)],
-        number(estimate.value, figure.digits),
-        interval(estimate, figure.digits),
-        number(chance.value, figure.digits) if chance else None,
+        number(estimate.value, digits(figure)),
+        interval(estimate, digits(figure)),
+        number(chance.value, digits(figure)) if chance else None,
         p_value(chance.p_value) if chance else None,
         is_told if chance else None,
         is_main,
@@ -198,7 +202,7 @@ def _row(figure: Figure, result: Result, is_told: bool, is_main: bool) -> Row:
 
 def _axis(figure: Figure, values: Iterable[float]) -> Axis:
     bounds = -inf if figure.low is None else figure.low, inf if figure.high is None else figure.high
-    return axis(values, figure.digits, is_flipped=figure.better == "lower", bounds=bounds)
+    return axis(values, digits(figure), is_flipped=figure.better == "lower", bounds=bounds)
 
 
 def _compared(figure: Figure) -> list[float]:
@@ -209,7 +213,7 @@ def _compared(figure: Figure) -> list[float]:
 
 def _references(figure: Figure, scale: Axis, names: Iterable[RowName]) -> list[Lane]:
     found = [(name, figure.rows.get(name)) for name in names]
-    return [lane(name, REFERENCES[name], row, scale, figure.digits) for name, row in found if row is not None]
+    return [lane(name, REFERENCES[name], row, scale, digits(figure)) for name, row in found if row is not None]
 
 
 def _band(chance: Chance | None, scale: Axis) -> tuple[str, str] | None:

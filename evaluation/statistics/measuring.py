@@ -18,6 +18,7 @@ from evaluation.telling.comparing import HEADLINE
 from evaluation.telling.wording import made_by
 
 SIGNIFICANT = 10  # digits that are kept: the last ones differ from machine to machine
+ROUNDING = 1e-12  # of a value: what replicates differ by less is how they were added up
 _SPACES = ("pairing", "inception", "clip", "likeness")  # in the order of their figures
 _WANTED = {"music": "hears music", "texts": "reads words"}
 _UNKNOWN = Estimate(value=None, interval=None, n=0)
@@ -238,7 +239,8 @@ def _interval(one: Measure, metric: Metric, scores: Scores, groups: float) -> tu
     value, items, real = float(scores.value), scores.items, scores.real
     if groups < LEAST_RECORDINGS - 1e-9 or not np.isfinite(items).any():
         return None
-    if np.nanmax(items) == np.nanmin(items) and not (len(real) and np.ptp(real) > 0):
+    least = ROUNDING * max(1.0, abs(value))  # sums of images that are all the same move by less
+    if np.nanmax(items) - np.nanmin(items) <= least and not (len(real) and np.ptp(real) > least):
         return None  # it does not follow from 0 of 23 that it is 0 of all
     if metric.UNCERTAINTY == "bootstrap":
         found = resampling.bootstrap_interval(np.concatenate([[value], items]), groups)

@@ -21,7 +21,7 @@ from evaluation.statistics.replicates import (
 )
 from evaluation.telling import storing
 from evaluation.telling.verdict import is_partner_at_chance
-from evaluation.telling.wording import number
+from evaluation.telling.wording import digits, digits_of, number
 from rules.errors import ConfigurationError
 from rules.spelling import closest
 from rules.validating import did_you_mean
@@ -193,7 +193,7 @@ def _row(one: Figure, other: Figure, of_a: Replicates | None, of_b: Replicates |
         name=other.name,
         title=other.title,
         better=other.better,
-        digits=other.digits,
+        digits=max(digits(one), digits(other), digits_of(found.interval if found else None, other.digits + 1) - 1),
         n=other.estimate.n if other.estimate else 0,
         groups=other.groups,
         a=a,

@@ -221,7 +221,7 @@ def _memorization(found: Memorization) -> Iterator[str]:
         f"**{found.copies:,} of {found.n:,} images** are nearer to one of {found.n_train:,} training images than 99 % "
         f"of real images are, or differ from one in at most {found.copy_hash_distance} of {found.hash_bits} bits of "
         f"their perceptual hashes. Of {found.n_real:,} real images of the split {found.real_copies:,} are so near: "
-        "with about as many nothing is copied."
+        "of images that copy nothing as large a share would be. Look at the nearest ones: a few copies do not raise it."
     )
     quantiles = [f"{share:.0%}" for share in found.quantiles]
     rows = [
@@ -323,7 +323,8 @@ def _how_to_read(result: Result) -> Iterator[str]:
     permutations = sorted({figure.chance.permutations for figure in result.figures if figure.chance})
     shuffled = " to ".join(f"{count:,}" for count in dict.fromkeys((permutations or [0])[:1] + permutations[-1:]))
     lines = [
-        "**Interval**: 95 of 100 such intervals hold what all recordings of the same kind would give. Whole recordings "
+        "**Interval**: 95 of 100 such intervals hold what as many other recordings of the same kind would give on "
+        "average, at this number of images: FID, Vendi scores and precision depend on it. Whole recordings "
         f"are resampled ({replicates:,} times), for clips of one recording are alike; of FID, precision and "
         "their kin, which repeated items would spoil, a twentieth is left out in turn. It says nothing of another "
         "training of the same recipe: each clip was drawn once, by one model.",

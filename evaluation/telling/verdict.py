@@ -59,6 +59,14 @@ def is_better_than_chance(figure: Figure) -> bool:
     return figure.chance is not None and figure.chance.p_value <= LEVEL
 
 
+def is_worse_than_chance(figure: Figure) -> bool:
+    """Say whether nearly all shuffled partners are better: p is large then, and yet it is no matter of chance."""
+    if figure.chance is None or figure.estimate is None or figure.estimate.value is None:
+        return False
+    low, high = figure.chance.interval
+    return figure.estimate.value > high if figure.better == "lower" else figure.estimate.value < low
+
+
 def share_of_way(figure: Figure, value: float) -> float | None:
     """Return how far a value is from chance, 0, to the true partner, 1; None where the partner is no ceiling."""
     partner, chance = figure.rows.get("partner"), figure.chance
@@ -68,12 +76,19 @@ def share_of_way(figure: Figure, value: float) -> float | None:
 
 
 def is_partner_at_chance(figure: Figure) -> bool:
-    """Say whether even the true partners are no better than what shuffling gives: then the measure cannot judge."""
+    """Say whether even the true partners are no better than what shuffling gives: then the measure cannot judge.
+
+    Both intervals have to say so: shuffling moves images that are all alike hardly at all, and the true partners, which
+    are not, more than these.
+    """
     partner, chance = figure.rows.get("partner"), figure.chance
     if partner is None or partner.value is None or chance is None:
         return False
     low, high = chance.interval
-    return partner.value >= low if figure.better == "lower" else partner.value <= high
+    least, most = partner.interval or (partner.value, partner.value)
+    if figure.better == "lower":
+        return partner.value >= low or most >= chance.value
+    return partner.value <= high or least <= chance.value
 
 
 def _of_images(main: Figure, others: Sequence[Figure]) -> tuple[str, str]:
@@ -86,6 +101,8 @@ def _of_images(main: Figure, others: Sequence[Figure]) -> tuple[str, str]:
         rest = f"{found} of {len(others)} other measures {'is' if found == 1 else 'are'} better"
     else:
         sentence = "The images cannot be told from chance."
+        if is_worse_than_chance(main):
+            sentence = "The images fit their music worse than shuffled music: chance alone would rarely do so."
         rest = f"nor is any of {len(others)} other measures better" if others else ""
     return sentence, f"{_numbers(main)}{f'; {rest}, after correction for their number' if rest else ''}."
 

@@ -6,6 +6,7 @@ from evaluation.result import Estimate, Figure, NetworkFacts
 
 STAND_IN = "stand-in: "  # begins the name of a network that stands in for another
 MOST_DIGITS = 4  # more than a measure usually has
+LEAST_UNITS = 5  # of the last digit that is told: the least length of an interval
 
 
 def number(value: float, digits: int) -> str:
@@ -35,13 +36,19 @@ def p_value(value: float) -> str:
 
 
 def digits(figure: Figure) -> int:
-    """Return how many digits to show: more than usual where these do not tell the ends of its interval apart."""
-    shown = figure.digits
-    if figure.estimate is None or figure.estimate.interval is None or len(set(figure.estimate.interval)) == 1:
-        return shown
-    while shown < figure.digits + MOST_DIGITS and len({number(end, shown) for end in figure.estimate.interval}) == 1:
-        shown += 1
-    return shown
+    """Return how many digits to show of a figure: more than usual where its interval is too short for these."""
+    return digits_of(figure.estimate.interval if figure.estimate else None, figure.digits)
+
+
+def digits_of(interval: tuple[float, float] | None, usual: int) -> int:
+    """Return with how many digits an interval is some units of the last one long: 50.00 (50.00 to 50.01) hides it."""
+    if interval is None or interval[0] == interval[1]:
+        return usual
+    length = abs(interval[1] - interval[0]) * (1 + 1e-9)
+    return next(
+        (shown for shown in range(usual, usual + MOST_DIGITS) if length >= LEAST_UNITS * 10.0**-shown),
+        usual + MOST_DIGITS,
+    )
 
 
 def made_by(networks: Iterable[NetworkFacts]) -> str:

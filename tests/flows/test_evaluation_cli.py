@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from evaluation.result import Estimate
 from evaluation.telling import comparing
-from flows import doctor
+from flows import doctor, evaluation
 from flows.cli import app
 from rules.errors import ConfigurationError
+from tests.evaluation import made_evaluations
 from tests.flows.test_training_cli import LOADED
 
 
@@ -66,6 +68,11 @@ def test_what_is_refused_loads_nothing_slow(arguments):
 @pytest.mark.parametrize("command", ["evaluate", "compare"])
 def test_help_tells_what_each_command_does(command):
     assert "--help" in artune(command, "--help").output
+
+
+def test_a_narrow_interval_is_told_with_the_digits_that_show_it():
+    figure = made_evaluations.figure("ais", 50.004, estimate=Estimate(value=50.004, interval=(50.001, 50.007), n=60))
+    assert evaluation.row(figure)[1:3] == ("50.004 (50.001 to 50.007)", "50.000")
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("better", 0), ("worse", 4), ("cannot tell", 5)])

@@ -81,6 +81,17 @@ def test_hashes_find_images_that_features_do_not(scene):
     assert (leak.pair_id, leak.hash_nearest_pair_id, leak.hash_distance) == ("test33", "train270", 6)
 
 
+def test_an_exact_copy_is_found_however_unevenly_things_lie(scene):
+    """Half of the music is of one kind and near to each other: four quartile ranges lead beyond equality."""
+    draws, features, others = scene
+    for i in range(1, 300, 2):
+        features[i] = near(draws, features[1], 1 - 10.0 ** -draws.uniform(2, 5))
+    others[5] = features[298]
+    found = _check(features, others)
+    assert (found.found, found.own_found) == (1, 0)
+    assert found.nearest[0].nearest_pair_id == "train298"
+
+
 def test_constant_features_make_everything_the_same():
     found = _check(np.ones((300, 4), dtype=np.float32), np.ones((8, 4), dtype=np.float32))
     assert (found.found, found.own_found) == (8, 250)

@@ -25,14 +25,19 @@ def _probe(features, labels, groups, seed=1):
 
 
 def test_labels_that_features_hold_are_told():
-    found = _probe(*_items(40, 4, 4.0))
-    assert found.accuracy.value > 0.9
+    found = _probe(*_items(40, 4, 1.5))
+    assert 0.9 < found.accuracy.value < 1
     assert found.chance.p_value == 0.1  # the least of 9 permutations
     assert found.chance.value == pytest.approx(0.25, abs=0.15)
     assert found.accuracy.interval[0] > found.chance.interval[1]
     assert (found.n, found.groups, found.folds, found.labels) == (160, 40, 5, [0, 1, 2, 3])
     assert np.trace(found.confusion) / 160 == pytest.approx(found.accuracy.value)
     assert np.sum(found.confusion, axis=1).tolist() == [40] * 4
+
+
+def test_that_all_are_right_does_not_make_it_sure_that_all_others_are():
+    found = _probe(*_items(20, 2, 40.0))
+    assert (found.accuracy.value, found.accuracy.interval) == (1.0, None)
 
 
 def test_features_that_only_know_groups_are_at_chance():

@@ -20,6 +20,19 @@ def test_likeness_from_both_ends_does_not_depend_on_the_order(images: np.ndarray
     assert moved == pytest.approx(plain, nan_ok=True)
 
 
+def test_recordings_of_several_clips_raise_the_chance_level() -> None:
+    """Images that know nothing of labels, but are alike within a recording, are not at 50."""
+    draws = np.random.default_rng(2)
+    of_recording = np.repeat(np.arange(20), 3)
+    images = (draws.normal(size=(20, 4))[of_recording] + 0.1 * draws.normal(size=(60, 4))).astype(np.float32)
+    found = [
+        giils.score(images, draws.integers(0, 4, 20)[of_recording], 4, once(60))["giils_both_ends"][0]
+        for _ in range(50)
+    ]
+    assert np.mean(found) > 52
+    assert giils.MEASURES["giils_both_ends"].chance is None
+
+
 def test_the_papers_likeness_depends_on_the_order() -> None:
     # That is why there are two: here the same images in another order differ by points.
     images = features(1)

@@ -26,6 +26,13 @@ def test_the_main_measure_is_judged_alone_and_the_others_after_correction() -> N
     ]
 
 
+def test_a_narrow_interval_is_told_with_the_digits_that_show_it() -> None:
+    narrow = figure("ais", 50.004, 0.003, chance=chance(50.0001, 0.001, 0.1), rows={"partner": estimate(50.01, 0.001)})
+    (group,) = standing.groups(made.result(figures=[narrow]))
+    (row,) = group.rows
+    assert (row.digits, row.value, row.interval, row.chance) == (3, "50.004", "50.001 to 50.007", "50.000")
+
+
 def test_the_hero_goes_from_chance_to_the_true_partner() -> None:
     hero = standing.hero(made.result())
     assert hero is not None

@@ -63,6 +63,18 @@ def test_nothing_found_in_few_items_is_not_nothing_in_all() -> None:
     assert (estimate.value, estimate.interval) == (3.0, None)
 
 
+def test_what_moves_by_rounding_alone_has_no_interval() -> None:
+    made = sample()
+    space = made.spaces["pairing"]
+    image = np.random.default_rng(3).normal(size=space.generated.shape[1]).astype(np.float32)
+    alike = replace(space, generated=np.tile(image, (len(made.items), 1)))
+
+    (figure, _) = measure(replace(made, spaces={**made.spaces, "pairing": alike}), {"giils": get("giils")}).figures
+
+    assert figure.estimate is not None
+    assert (figure.estimate.value, figure.estimate.interval) == (50.0, None)
+
+
 @pytest.mark.parametrize(
     ("networks", "title", "is_as_published"),
     [

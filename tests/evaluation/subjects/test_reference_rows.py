@@ -49,6 +49,16 @@ def test_no_image_comes_twice_before_all_of_the_label_have_come() -> None:
     assert sorted(of_label[2]) == [1, 1, 2]
 
 
+def test_labels_do_not_share_the_few_images_that_come_first() -> None:
+    """They would be a collapsed model: the floor of FID, and no ceiling."""
+    split, train = Made(list(range(10)) * 6), Made(list(range(10)) * 12, "train")
+    found = reference_rows.choose(items.choose(split, None, 1), split, train, 1)["other_label"]
+    assert len(found.rows) == 60
+    assert (
+        len(np.unique(found.rows)) >= 58
+    )  # 60 of 120 training images are asked for; 10 others came once for each label
+
+
 def test_a_seed_chooses_the_same_images_and_another_one_others() -> None:
     first, again, other = (reference_rows.choose(ITEMS, SPLIT, TRAIN, seed)["other_label"].rows for seed in (1, 1, 2))
     assert first.tolist() == again.tolist() != other.tolist()

@@ -94,6 +94,16 @@ def test_the_other_way_round_everything_is_mirrored(values: list[tuple[float, fl
             assert other.interval == pytest.approx((-row.interval[1], -row.interval[0]))
 
 
+def test_a_small_and_sure_difference_is_told_with_the_digits_that_show_it(tmp_path: Path) -> None:
+    a = stored(tmp_path / "a", {"ais": 50.0012}, noise=1, sd=0.0002)
+    b = stored(tmp_path / "b", {"ais": 50.0034}, noise=2, sd=0.0002)
+
+    found = compare(a, b)
+
+    assert found.verdict == "better"
+    assert "50.003 against 50.001, difference 0.0022 (0.0016 to 0.0028)" in found.sentence
+
+
 def test_lower_is_better_where_it_is(tmp_path: Path) -> None:
     lower = {"of_figures": {"kid": {"better": "lower"}}}
     a = stored(tmp_path / "a", {"ais": 50.0, "kid": 60.0}, noise=1, sd=0.1, **lower)

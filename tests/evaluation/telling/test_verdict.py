@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from evaluation.result import Figure, Result
 from evaluation.telling.verdict import LEVEL, is_partner_at_chance, share_of_way, told_apart, verdict
-from evaluation.telling.wording import number, p_value, with_interval
+from evaluation.telling.wording import digits, number, p_value, with_interval
 from tests.evaluation.report import synthetic_result as made
 from tests.evaluation.report.synthetic_figures import chance, estimate, figure
 from tests.evaluation.report.synthetic_parts import networks
@@ -67,12 +67,30 @@ def test_the_way_from_chance_to_the_true_partner(value: float, expected: float) 
     ],
 )
 def test_a_true_partner_no_better_than_chance_cannot_be_a_ceiling(better: str, partner: float, expected: bool) -> None:
-    rows = {"partner": estimate(partner, 1.0)}
+    rows = {"partner": estimate(partner, 0.3)}
     found = figure("m", 50.1, 1.0, better=better, rows=rows, chance=chance(50.0, 0.5, 0.4))
     assert is_partner_at_chance(found) is expected
     assert (share_of_way(found, 50.1) is None) is expected
 
 
+@pytest.mark.parametrize(("better", "partner"), [("higher", 50.2), ("lower", 49.8)])
+def test_images_that_are_all_alike_do_not_make_a_ceiling_of_noise(better: str, partner: float) -> None:
+    """Shuffling hardly moves a collapsed model, so that any partner would lie beyond what it gives."""
+    rows = {"partner": estimate(partner, 0.3)}
+    assert is_partner_at_chance(figure("m", 50.0, 0.1, better=better, rows=rows, chance=chance(50.0, 0.01, 0.5)))
+
+
+def test_images_that_fit_worse_than_shuffled_ones_are_no_matter_of_chance() -> None:
+    partner = {"partner": estimate(60.0, 1.0)}
+    worse = figure("ais", 49.4, 0.2, rows=partner, chance=chance(50.0, 0.5, 0.999))
+    assert verdict(made.result(figures=[worse])).sentence.startswith(
+        "The images fit their music worse than shuffled music"
+    )
+    alike = figure("ais", 50.0, None, rows=partner, chance=chance(50.0, 0.0, 1.0))
+    assert verdict(made.result(figures=[alike])).sentence == "The images cannot be told from chance."
+
+
+@pytest.mark.parametrize("main", [0.6, 0.01])
 def cautions(**changes: object) -> str:
     return " ".join(verdict(made.result(**changes)).cautions)
 
@@ -120,6 +138,14 @@ def test_an_estimate_says_its_interval_or_that_it_has_none() -> None:
     assert with_interval(estimate(50.15, 0.1), 2) == "50.15 (50.05 to 50.25)"
     assert with_interval(estimate(50.15, None), 2) == "50.15 (no interval)"
     assert with_interval(estimate(None), 2) == with_interval(None, 2) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("half", "shown"), [(1.0, 2), (0.03, 2), (0.004, 3), (0.00001, 6), (1e-9, 6), (0.0, 2), (None, 2)]
+)
+def test_a_narrow_interval_is_told_with_more_digits(half: float | None, shown: int) -> None:
+    """50.00 (50.00 to 50.01) hides where in between the value is."""
+    assert digits(figure("m", 50.004, half)) == shown
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.041, "0.041"), (0.0001, "below 0.001"), (1.0, "1.000")])
