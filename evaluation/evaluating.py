@@ -19,29 +19,39 @@ from evaluation.likeness.looking import Looking
 from evaluation.report import Shown, write_report
 from evaluation.report.media import OfSplits
 from evaluation.request import Request
-from evaluation.result import Data, LabelCount, Memorization, NetworkFacts, Result, Subject
+from evaluation.result import Data, LabelCount, Memorization, NetworkFacts, Result, Subject, shareable
 from evaluation.sample import Items, Sample
 from evaluation.statistics.measuring import Measured, measure
 from evaluation.subjects import reference_rows, taking
 from evaluation.subjects.items import Pictured, Told, of_rows
 from evaluation.subjects.taking import Asked
-from evaluation.telling import storing
+from evaluation.telling import best, storing, summary
+from evaluation.telling.best import Claim
 from training.data import Revision, Split, open_revision
 from training.fitting.devices import one_thread
-from training.runs import provenance
-from training.runs.run_folder import METRICS, lines
+from training.runs import provenance, run_card, run_folder
+from training.runs.run_folder import METRICS, RUN, lines
 
 TRAIN, PAIRING = "train", "pairing"
 SPACES = (PAIRING, "inception", "clip", "likeness")
 CACHE = "evaluation/cache"
+REPORT = "write the report"  # a stage
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What was found, and the folder of its files."""
+    """What was found.
+
+    Attributes:
+        folder: of its files.
+        where: by which `training.data.open_revision` finds the data again; a path here, which no file tells.
+        claim: whether the run is now the best one; None where the evaluation does not lie in the folder of a run.
+    """
 
     result: Result
     folder: Path
+    where: str
+    claim: Claim | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +109,11 @@ def evaluate(request: Request, told: Told) -> Evaluated:
             tuple(map(spaces.prompt, revision.label_names)) if reads else None,
             request.seed,
         )
-        found = (
-            _of_data(bench) if request.run is None and request.images is None else _of_images(bench, request, out, told)
-        )
-        _write(bench, found, out)
-    return Evaluated(found.result, out)
+        is_of_data = request.run is None and request.images is None
+        with storing.held(out):
+            found = _of_data(bench, told) if is_of_data else _of_images(bench, request, out, told)
+            _write(bench, found, out, told)
+            return Evaluated(found.result, out, revision.where, _claimed(request, found.result, out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +129,13 @@ class _Found:
     measured: Measured | None = None
 
 
-def _of_data(bench: _Bench) -> _Found:
+def _of_data(bench: _Bench, told: Told) -> _Found:
     others = [split for name in bench.revision.names if name != TRAIN and (split := bench.revision.split(name))]
     sides: Sides = {
         "image": (bench.networks["likeness"], bench.facts["likeness"]),
         "music": (bench.networks["sound"], bench.facts["sound"]),
     }
-    quality = assessing.assess(bench.extraction, bench.train, others, sides, bench.seed)
+    quality = assessing.assess(bench.extraction, bench.train, others, sides, bench.seed, told)
     roles = ("likeness", "sound")
     return _Found(
         _result(bench, roles, taking.of_data(bench.revision), None, None).model_copy(update={"quality": quality})
@@ -182,7 +192,7 @@ def _data(bench: _Bench, split: Split, items: Items, asked: int | None) -> Data:
     revision = bench.revision
     labels, counts = np.unique(items.labels, return_counts=True)
     return Data(
-        where=revision.where,
+        where=shareable(revision.where),
         version=revision.version,
         commit=revision.commit,
         data_set=revision.data_set,
@@ -200,7 +210,15 @@ def _data(bench: _Bench, split: Split, items: Items, asked: int | None) -> Data:
     )
 
 
-def _write(bench: _Bench, found: _Found, out: Path) -> None:
+def _claimed(request: Request, result: Result, out: Path) -> Claim | None:
+    """Let a run tell of its evaluation: in its card, and as the best of its data set, if it is that."""
+    if request.run is None or not (out / RUN).is_file() or out != Path(request.run).expanduser().absolute():
+        return None  # it was written elsewhere, and is a trial
+    run_card.tell_evaluation(out, summary.card(result))
+    return best.claim(out)
+
+
+def _write(bench: _Bench, found: _Found, out: Path, told: Told) -> None:
     """Write the page, then the figures by which the evaluation exists."""
     pictured, measured = found.pictured, found.measured
     files = dict(zip(pictured.items.pair_ids, pictured.files, strict=True)) if pictured else {}
@@ -212,7 +230,10 @@ def _write(bench: _Bench, found: _Found, out: Path) -> None:
         metrics=lines(out / METRICS),
         history=storing.history(out, found.result) if found.result.subject.kind == "run" else (),
     )
-    write_report(found.result, shown, out)
+    told(REPORT, 0, 1)  # of many labels it takes a while: what is shown is fetched and made small
+    with run_folder.writing(out, "evaluate again"):
+        write_report(found.result, shown, out)
+    told(REPORT, 1, 1)
     storing.write(
         found.result,
         measured.replicates if measured else (),

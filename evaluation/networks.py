@@ -1,5 +1,6 @@
 """The networks of an evaluation: a YAML file, typed. A curator of measures edits it, no code knows one by its name."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Self
@@ -7,12 +8,14 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from evaluation import features
+from rules.errors import ConfigurationError
 from rules.spelling import closest
 from rules.typed_files import Settings, Shelf
 from rules.validating import did_you_mean
 
 ROLES = ("pairing.image", "pairing.music", "inception", "clip", "likeness", "sound")
 HTTPS = "https://"
+_USER = re.compile(r"://[^/\s]*@")
 _SHELF = Shelf(
     "networks", Path(__file__).parent / "networks", "inception.weights=PATH or pairing.music.weights=Wav2CLIP.pt"
 )
@@ -54,6 +57,8 @@ class Network(_Frozen):
     @field_validator("weights")
     @classmethod
     def _is_encrypted_on_the_way(cls, weights: str | None) -> str | None:
+        if weights is not None and _USER.search(weights):
+            raise ValueError("an address without a user or a password in it, for reports tell it")
         if weights is not None and "://" in weights and not weights.startswith(HTTPS):
             raise ValueError("an https address, owner/name on the Hub, or a folder or file here")
         return weights
@@ -99,7 +104,10 @@ def load(name_or_path: str, changes: Sequence[str] = ()) -> Networks:
     Raises:
         ConfigurationError: one line `file:line: value: expected ...` for every mistake.
     """
-    return _SHELF.load(Networks, name_or_path, changes)
+    try:
+        return _SHELF.load(Networks, name_or_path, changes)
+    except ConfigurationError as error:
+        raise ConfigurationError(_USER.sub("://...@", str(error))) from None
 
 
 def of_role(networks: Networks, role: str) -> Network:

@@ -1,5 +1,6 @@
 """What an evaluation found: evaluation.json, typed."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -21,7 +22,7 @@ class Subject(_Frozen):
 
     Attributes:
         name: for people.
-        run: its folder or its name on the Hub; of a run only, like all below.
+        run: its name on the Hub; of a run there only. All below are of runs only.
     """
 
     kind: Literal["run", "images", "data"]
@@ -43,6 +44,7 @@ class Data(_Frozen):
     """On what: a revision, and the items of it that were chosen.
 
     Attributes:
+        where: its name on the Hub, or its address; of a folder here the last name, as no file tells paths of a machine.
         n: items, that is clips; asked: for so many; available: in the split.
         recordings: that the clips are of. They, not clips, are what is resampled.
         n_real: real images of the split.
@@ -75,7 +77,11 @@ class LabelCount(_Frozen):
 
 
 class NetworkFacts(_Frozen):
-    """A network that made features."""
+    """A network that made features.
+
+    Attributes:
+        weights: where they came from, as `Data.where` has it.
+    """
 
     role: str  # "pairing.image", "pairing.music", "inception", "clip", "likeness"
     name: str
@@ -289,3 +295,14 @@ class Result(_Frozen):
     memorization: Memorization | None = None
     quality: Quality | None = None
     left_out: list[LeftOut] = []
+
+
+def shareable(where: str) -> str:
+    """Return where something came from without what is of this machine alone, or secret.
+
+    Of a path that is its last name; of an address the query, which may hold a signature, is left out.
+    """
+    if "://" in where:
+        return where.partition("?")[0].partition("#")[0]
+    path = Path(where).expanduser()
+    return path.absolute().name if where.startswith((".", "~", "/")) or path.exists() else where

@@ -11,16 +11,14 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from rich.console import Console
 
-from evaluation.evaluating import Evaluated, evaluate
+from evaluation.evaluating import evaluate
 from evaluation.request import Request
 from evaluation.result import MARKDOWN, Figure
-from evaluation.telling import best, summary
 from flows import settings, tasks
 from flows.evaluation import STOPPED, Finished
 from flows.progress import Bars, bars
 from flows.tasks import ended, let_modules_speak, plain, told
-from training.runs import run_card, starting
-from training.runs.run_folder import RUN
+from training.runs import starting
 
 EVENT = "artune.evaluation.finished"
 
@@ -41,13 +39,13 @@ def evaluate_model(request: Request) -> Finished | State[Any]:
         asked = replace(request, cache=settings.training_cache(request.cache))
         with bars(Console(stderr=True)) as shown:
             found = tasks.once("evaluate", lambda: evaluate(asked, _stages(shown)), STOPPED)
-        return Finished(found.folder, found.result, _claimed(request, found))
+        return Finished(found.folder, found.result, found.claim, found.where)
 
     done = told(work, STOPPED)
     if isinstance(done, Finished):
         text = (done.folder / MARKDOWN).read_text(encoding="utf-8")
         create_markdown_artifact(text, key="evaluation", description=f"Evaluation of {done.result.subject.name}")
-        _tell(done)
+        _tell(done, request)
     return done
 
 
@@ -62,17 +60,8 @@ def _stages(shown: Bars) -> Callable[[str, int, int], None]:
     return move
 
 
-def _claimed(request: Request, found: Evaluated) -> best.Claim | None:
-    """Let a run tell of its evaluation: in its card, and as the best of its data set, if it is that."""
-    run = found.folder / RUN
-    if request.run is None or not run.is_file() or found.folder != Path(request.run).expanduser().absolute():
-        return None  # it was written elsewhere, and is a trial
-    run_card.tell_evaluation(found.folder, summary.card(found.result))
-    return best.claim(found.folder)
-
-
-def _tell(done: Finished) -> None:
-    """Emit the event that what follows an evaluation waits for."""
+def _tell(done: Finished, request: Request) -> None:
+    """Emit the event that what follows an evaluation waits for; unlike the files, it says where things lie here."""
     folder, result = str(done.folder), done.result
     emit_event(
         EVENT,
@@ -80,9 +69,9 @@ def _tell(done: Finished) -> None:
         payload={
             "folder": folder,
             "kind": result.subject.kind,
-            "run": result.subject.run,
+            "run": _whole(request.run),
             "model_sha256": result.subject.model_sha256,
-            "where": starting.pinned(result.data.where, result.data.commit),
+            "where": starting.pinned(done.where, result.data.commit),
             "data": {key: getattr(result.data, key) for key in ("data_set", "version", "digest")},
             "split": result.data.split,
             "n": result.data.n,
@@ -93,6 +82,12 @@ def _tell(done: Finished) -> None:
             "is_best": done.claim and done.claim.is_best,
         },
     )
+
+
+def _whole(run: str | None) -> str | None:
+    """Return a run as it is found from any folder."""
+    folder = Path(run).expanduser() if run else None
+    return str(folder.absolute()) if folder and folder.is_dir() else run
 
 
 def _plain(figure: Figure) -> dict[str, Any]:

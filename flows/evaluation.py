@@ -58,11 +58,13 @@ class Finished:
     Attributes:
         folder: of evaluation.json.
         claim: whether the run is now the best one; None where the evaluation does not lie in the folder of a run.
+        where: the data lie.
     """
 
     folder: Path
     result: "Result"
     claim: "Claim | None"
+    where: str
 
 
 app = typer.Typer()

@@ -14,19 +14,28 @@ from evaluation.likeness.looking import Looking
 from evaluation.likeness.neighbors import joined
 from evaluation.result import LeakCheck, NetworkFacts, Probe, Quality
 from evaluation.subjects import items
+from evaluation.subjects.items import Told
 from training.data import Split
 
+STAGE = "tell labels from features"
 Sides = Mapping[Side, tuple[Extractor, NetworkFacts]]
 
 
-def assess(extraction: Extraction, train: Split, others: Sequence[Split], networks: Sides, seed: int) -> Quality:
+def assess(
+    extraction: Extraction, train: Split, others: Sequence[Split], networks: Sides, seed: int, told: Told
+) -> Quality:
     """Look at a data set.
 
     Args:
         others: the splits beside train that have pairs.
         networks: that see pictures and hear clips.
+        told: is told of the probes, each of which takes about a minute.
     """
-    probes = [_probe(extraction, train, side, *of_side, seed) for side, of_side in networks.items()]
+    probes = []
+    for done, (side, of_side) in enumerate(networks.items()):
+        told(STAGE, done, len(networks))
+        probes.append(_probe(extraction, train, side, *of_side, seed))
+    told(STAGE, len(networks), len(networks))
     checks = [_leaks(extraction, train, others, side, *of_side, seed) for side, of_side in networks.items()]
     return Quality(
         probes=[probe for probe in probes if probe is not None], leaks=[check for check in checks if check is not None]

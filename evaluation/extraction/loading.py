@@ -4,7 +4,7 @@ from curation.errors import TransientError
 from evaluation import features
 from evaluation.features import Extractor
 from evaluation.networks import ROLES, Network, Networks, of_role
-from evaluation.result import NetworkFacts
+from evaluation.result import NetworkFacts, shareable
 from rules.errors import ConfigurationError
 
 TAKES = dict.fromkeys(ROLES, "images") | {"pairing.music": "sounds", "sound": "sounds"}
@@ -59,10 +59,11 @@ def kinds(network: Network) -> frozenset[str]:
 
 def facts(networks: Networks, role: str, extractor: Extractor) -> NetworkFacts:
     """Return what a result tells of the network of a role."""
+    weights = of_role(networks, role).weights
     return NetworkFacts(
         role=role,
         name=extractor.name,
-        weights=of_role(networks, role).weights,
+        weights=weights and shareable(weights),
         weights_sha256=extractor.weights_sha256,
         width=extractor.width,
         is_stand_in=extractor.is_stand_in,

@@ -75,8 +75,15 @@ def found(network: "Network", kind: str, published: Sequence[Published], files: 
             on_hub = ", owner/name on the Hub," if files else ""
             raise ConfigurationError(f"{weights}: expected a folder or file that is here{on_hub} or an https address")
     except (ConfigurationError, TransientError) as error:
-        raise type(error)(f"weights: {error}. {whence(published)}") from None
-    return Found(path, official.name if official else f"{kind} of {weights.rstrip('/').rpartition('/')[2]}")
+        told = str(error).replace(weights, _without_query(weights)) if weights else str(error)
+        raise type(error)(f"weights: {told}. {whence(published)}") from None
+    last = _without_query(weights).rstrip("/").rpartition("/")[2]
+    return Found(path, official.name if official else f"{kind} of {last}")
+
+
+def _without_query(weights: str) -> str:
+    """Return an address as it may be told: its query may be a signature, which opens what it leads to."""
+    return weights.partition("?")[0] if weights.startswith(HTTPS) else weights
 
 
 def reading(read: Callable[[], T], published: Sequence[Published]) -> T:

@@ -16,7 +16,8 @@ from rules import drop_ins
 Floats: TypeAlias = npt.NDArray[np.floating]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
-# What a score may ask for, by the names of its parameters. d is the width of the metric's space.
+# What a score may ask for, and `shuffled` beside `orders`, by the names of their parameters. d is the width of the
+# metric's space.
 ARRAYS = {
     "generated": "images, a row for each item, shape (n, d)",
     "music": "the items' clips, shape (n, d)",
@@ -74,7 +75,9 @@ class Metric(Protocol):
     """
 
     shuffled: Callable[..., dict[str, Floats]]
-    """Only where something is SHUFFLED: return what `score` gives of array[order], for each of the orders.
+    """Only where something is SHUFFLED: return what `score` gives where item i has that of item order[i].
+
+    What an item is compared with stays as it is, each once: an order may give one to several items and another to none.
 
     It takes `orders`, and of the arrays of `score`, which has checked them, those that it needs. By the names of
     MEASURES, each of shape (n_permutations,). All shufflings at once, for a thousand calls of `score` take hours.

@@ -40,5 +40,5 @@ def score(generated: Floats, music: Floats, labels: Ints, n_labels: int, weights
 
 
 def shuffled(generated: Floats, music: Floats, orders: Ints) -> dict[str, Floats]:
-    """Return "ais" of generated and music[order], shape (n_permutations,)."""
+    """Return "ais" where item i has the clip of item order[i], shape (n_permutations,)."""
     return {"ais": shuffled_lead(generated, music, orders)}

@@ -40,5 +40,5 @@ def score(generated: Floats, partners: Floats, labels: Ints, n_labels: int, weig
 
 
 def shuffled(generated: Floats, partners: Floats, orders: Ints) -> dict[str, Floats]:
-    """Return "iis" of generated and partners[order], shape (n_permutations,)."""
+    """Return "iis" where item i has the partner of item order[i], shape (n_permutations,)."""
     return {"iis": shuffled_lead(generated, partners, orders)}

@@ -57,7 +57,7 @@ def score(generated: Floats, music: Floats, weights: Floats) -> dict[str, Floats
 
 
 def shuffled(generated: Floats, music: Floats, orders: Ints) -> dict[str, Floats]:
-    """Return the same of generated and music[order], each of shape (n_permutations,)."""
+    """Return the same where item i has the clip of item order[i], each of shape (n_permutations,)."""
     ranks = np.empty(orders.shape, dtype=np.float32)  # all of them, for the median; halves are exact
     for permutations, images, beaten in beaten_images(generated, music, orders):
         ranks[permutations, images] = len(generated) - beaten

@@ -39,5 +39,5 @@ def score(generated: Floats, music: Floats, weights: Floats) -> dict[str, Floats
 
 
 def shuffled(generated: Floats, music: Floats, orders: Ints) -> dict[str, Floats]:
-    """Return "win_rate_ais" of generated and music[order], shape (n_permutations,)."""
+    """Return "win_rate_ais" where item i has the clip of item order[i], shape (n_permutations,)."""
     return {"win_rate_ais": shuffled_win_rate(generated, music, orders)}

@@ -39,5 +39,5 @@ def score(generated: Floats, partners: Floats, weights: Floats) -> dict[str, Flo
 
 
 def shuffled(generated: Floats, partners: Floats, orders: Ints) -> dict[str, Floats]:
-    """Return "win_rate_iis" of generated and partners[order], shape (n_permutations,)."""
+    """Return "win_rate_iis" where item i has the partner of item order[i], shape (n_permutations,)."""
     return {"win_rate_iis": shuffled_win_rate(generated, partners, orders)}

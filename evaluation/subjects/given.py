@@ -99,7 +99,7 @@ def _read(path: Path) -> _Table:
             table.note(line, f"{len(cells)} cells: expected {len(header)}, as many as there are columns")
             continue
         file, pair_id = (cells[header.index(name)].strip() for name in COLUMNS)
-        table.add(_Row(line, file, pair_id))
+        table.add(_Row(line, str(PurePosixPath(file)) if file else "", pair_id))  # ./0.png is 0.png, too
     if header is None:
         raise ConfigurationError(f"{path}: it is empty: {_EXPECTED}")
     return table
@@ -130,8 +130,11 @@ def _wrong_file(folder: Path, name: str) -> str | None:
         return f"{_shown(name)}: expected the path of an image, from {folder}"
     try:
         is_there = (folder / path).is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        is_there = False
+        leads_out = is_there and not (folder / path).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, or a link in a circle
+        is_there = leads_out = False
+    if leads_out:
+        return f"{_shown(name)}: it is a link that leads out of {folder}: expected an image in it"
     return None if is_there else f"{_shown(name)}: there is no such file in {folder}"
 
 

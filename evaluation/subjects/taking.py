@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from curation.store import file_sha256
-from evaluation.result import Subject
+from evaluation.result import Subject, shareable
 from evaluation.subjects import drawing, given, items
 from evaluation.subjects.drawing import Drawing
 from evaluation.subjects.items import Pictured, Told
@@ -80,17 +80,18 @@ def of_images(folder: Path, asked: Asked) -> tuple[Subject, Pictured]:
 
 def of_data(revision: Revision) -> Subject:
     """Return a data set as what is evaluated."""
-    return Subject(kind="data", name=" ".join(filter(None, (revision.data_set or revision.where, revision.version))))
+    name = revision.data_set or shareable(revision.where)
+    return Subject(kind="data", name=" ".join(filter(None, (name, revision.version))))
 
 
 def _subject(run: str, found: Found, how: Drawing) -> Subject:
-    told, pointer = found.told, found.pointer()
+    told, pointer, folder = found.told, found.pointer(), Path(run).expanduser()
     recipe, data = told["recipe"], told["data"]["described"]
     trained_on = " ".join(filter(None, (data.get("data_set") or data.get("where"), data.get("version"))))
     return Subject(
         kind="run",
-        name=Path(run).expanduser().absolute().name if Path(run).expanduser().is_dir() else run,
-        run=run,
+        name=folder.resolve().name if folder.is_dir() else run,
+        run=None if folder.is_dir() else run,
         recipe=told["recipe_name"],
         recipe_digest=told["recipe_digest"],
         checkpoint=pointer.checkpoint if pointer else None,

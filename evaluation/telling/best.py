@@ -83,6 +83,7 @@ def _contest(run: Path, result: Result, holder: dict[str, Any] | None) -> tuple[
     if holder["is_of_stand_ins"] and not _is_of_stand_ins(result):
         return True, f"{run.name} is marked as the best run of its data set: {name} was judged by stand-in networks."
     try:
+        _check_same(run.parent / name, holder)
         found = comparing.compare(run.parent / name, run)
     except ConfigurationError as error:
         if not (run.parent / name / run_folder.RUN).exists():
@@ -92,6 +93,12 @@ def _contest(run: Path, result: Result, holder: dict[str, Any] | None) -> tuple[
     if found.verdict == "better":
         return True, f"{run.name} is marked as the best run of its data set: {found.sentence}"
     return False, f"{kept}: {found.sentence}"
+
+
+def _check_same(run: Path, holder: dict[str, Any]) -> None:
+    """Refuse to compare with an evaluation of another checkpoint: the one that is marked may be better."""
+    if storing.read(run).subject.model_sha256 != holder.get("model_sha256"):
+        raise ConfigurationError(f"its last evaluation is of another checkpoint: `artune evaluate {run}` mends it")
 
 
 def _mark(run: Path, result: Result) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from curation.store import digest
 from evaluation.result import HISTORY, ITEMS, JSON, LAYOUT, MARKDOWN, REPLICATES, Result
@@ -32,6 +32,22 @@ _REPLICATES = pa.schema(
 )
 _OF, _RESAMPLING = b"artune.evaluation", b"artune.resampling"  # in the metadata of replicates.parquet
 _DIGITS = 10  # that are kept of a replicate, as of a figure
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make the folder of an evaluation, and hold it for this process alone; the lock is that of a run.
+
+    Two evaluations of one folder would mix their files, and a training there removes checkpoints and writes the card.
+
+    Raises:
+        ConfigurationError: another process trains or evaluates there, or the folder may not be written.
+    """
+    with run_folder.writing(folder, "evaluate again"):  # before hours of drawing
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / run_folder.LOCK).touch()
+    with run_folder.locked(folder):
+        yield
 
 
 def write(result: Result, replicates: Sequence[Replicates], resampling: str, items: Items | None, folder: Path) -> None:
@@ -62,24 +78,11 @@ def read(folder: Path) -> Result:
     Raises:
         ConfigurationError: there is none, or it is not one of this version.
     """
-    path = folder / JSON
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigurationError(
-            f"{folder}: expected the folder of an evaluation: there is no {JSON} in it; `artune evaluate {folder} "
-            "--data WHERE` makes one of a run"
-        ) from None
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: expected JSON as artune wrote it: {error}") from None
-    if not isinstance(told, dict) or told.get("layout") != LAYOUT:
-        raise ConfigurationError(f'{path}: expected "layout": {LAYOUT}, as this version of artune writes it')
-    try:
-        return Result.model_validate(told)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"{path}: {place}: expected it as artune wrote it: {first['msg']}") from None
+    missing = (
+        f"{folder}: expected the folder of an evaluation: there is no {JSON} in it; `artune evaluate {folder} --data "
+        "WHERE` makes one of a run"
+    )
+    return run_folder.written(folder / JSON, LAYOUT, Result, missing)[1]
 
 
 def read_replicates(folder: Path, result: Result) -> tuple[dict[str, Replicates], str]:
@@ -110,6 +113,12 @@ def history(folder: Path, result: Result) -> list[dict[str, Any]]:
     row = _history_row(result)
     # The same evaluation again takes the place of the earlier one.
     others = [other for other in run_folder.lines(folder / HISTORY) if _key(other) != _key(row)]
+    for number, other in enumerate(others, 1):
+        if not isinstance(other.get("step") or 0, int) or not isinstance(other.get("figures"), dict):
+            raise ConfigurationError(
+                f"{folder / HISTORY}: evaluation {number} of it has no step or no figures as artune writes them: "
+                "expected the file as it was, or none: then it begins anew"
+            )
     return sorted([*others, row], key=lambda one: (one.get("step") or 0, _key(one)))
 
 

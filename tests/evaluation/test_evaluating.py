@@ -1,10 +1,12 @@
 """The whole chain on the tiny release, with stand-in networks: a run, images of another system, the data set alone."""
 
 import csv
+import errno
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from rules.errors import ConfigurationError
 from tests.training import made_runs
 from tests.training.loaders import split_of
 from training.data import open_revision
+from training.runs.run_folder import locked
 
 FILES = (JSON, MARKDOWN, PAGE, REPLICATES, ITEMS)
 
@@ -83,6 +86,52 @@ def test_another_cache_and_another_folder_change_no_figure(
     assert found.result == evaluated.result
 
 
+def test_how_paths_are_written_changes_no_byte_and_no_file_tells_them(
+    evaluated: Evaluated, request_: Request, tiny_release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(evaluated.folder)
+    monkeypatch.chdir(evaluated.folder.parent)
+    assert evaluate(replace(request_, run="./run", cache=Path("cache")), silent).folder == evaluated.folder
+    assert contents(evaluated.folder) == before
+    for content in before.values():
+        assert str(evaluated.folder.parent).encode() not in content
+        assert str(tiny_release.folder.parent).encode() not in content
+    assert evaluated.where == str(tiny_release.folder)
+
+
+def test_a_folder_is_evaluated_by_one_process_at_a_time(evaluated: Evaluated, request_: Request) -> None:
+    with (
+        locked(evaluated.folder),
+        pytest.raises(ConfigurationError, match="another process trains or evaluates there now"),
+    ):
+        evaluate(request_, silent)
+
+
+def test_nothing_is_drawn_where_nothing_may_be_written(request_: Request, tmp_path: Path) -> None:
+    told: list[str] = []
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ConfigurationError, match="expected a folder that may be written"):
+        evaluate(replace(request_, out=tmp_path / "file" / "out"), lambda stage, done, total: told.append(stage))
+    assert told == []
+
+
+def test_the_report_is_a_stage_too_as_it_takes_a_while(request_: Request, evaluated: Evaluated) -> None:
+    stages: list[tuple[str, int, int]] = []
+    evaluate(request_, lambda *stage: stages.append(stage))
+    assert stages[-2:] == [("write the report", 0, 1), ("write the report", 1, 1)]
+
+
+def test_a_disk_that_is_full_when_the_page_is_written_is_told_in_a_sentence(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*parts: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("curation.report.page.write", full)
+    with pytest.raises(ConfigurationError, match="no room is left on its disk: free some, then evaluate again"):
+        evaluate(replace(request_, out=tmp_path), silent)
+
+
 def images_of(folder: Path, files: Mapping[str, Path]) -> Path:
     folder.mkdir()
     with (folder / "images.csv").open("w", newline="") as file:
@@ -105,7 +154,9 @@ def test_images_are_measured_alike_whoever_drew_them(evaluated: Evaluated, reque
 
 
 def test_of_a_data_set_alone_its_quality_is_told(request_: Request, tmp_path: Path) -> None:
-    found = evaluate(replace(request_, run=None, out=tmp_path), silent).result
+    stages: list[tuple[str, int, int]] = []
+    found = evaluate(replace(request_, run=None, out=tmp_path), lambda *stage: stages.append(stage)).result
+    assert [(done, n) for stage, done, n in stages if stage == "tell labels from features"] == [(0, 2), (1, 2), (2, 2)]
     assert found.subject.kind == "data"
     assert not found.figures
     assert found.quality is not None

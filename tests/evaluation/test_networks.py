@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +77,25 @@ def test_reading_them_imports_no_torch():
         "print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["inception.weights=https://ida:SECRET@example.org/w.pt", "inception={name: inception, weights: 's3://SECRET@x'}"],
+)
+def test_a_password_in_an_address_is_refused_and_not_told(change):
+    with pytest.raises(ConfigurationError, match="expected an address without a user or a password in it") as raised:
+        networks.load("stand-ins", [change])
+    assert "SECRET" not in str(raised.value)
+
+
+def test_a_password_in_a_file_of_networks_is_refused_and_not_told(tmp_path):
+    whole = (Path(networks.__file__).parent / "networks" / "stand-ins.yaml").read_text("utf-8")
+    line = "inception: {name: inception, weights: 'https://ida:SECRET@example.org/w.pt'}"
+    path = tmp_path / "mine.yaml"
+    path.write_text(whole.replace("inception: {name: efficientnet_lite}", line), encoding="utf-8")
+    with pytest.raises(
+        ConfigurationError, match="mine.yaml:.*expected an address without a user or a password in it"
+    ) as raised:
+        networks.load(str(path))
+    assert "SECRET" not in str(raised.value)

@@ -45,7 +45,7 @@ def recording(run: "Run") -> Iterator["Record"]:
     """Hold a run for this process alone, and keep account of its time and energy.
 
     Raises:
-        ConfigurationError: another process trains there, or nothing can be written.
+        ConfigurationError: another process trains or evaluates there, or nothing can be written.
     """
     with locked(run.folder), energy.measured() as meter:
         record = Record(run, meter)

@@ -172,7 +172,7 @@ class Run:
         """Hold the run for this process alone, to write into its folder; of several processes only the main one does.
 
         Raises:
-            ConfigurationError: another process trains there, or nothing can be written.
+            ConfigurationError: another process trains or evaluates there, or nothing can be written.
         """
         from training.runs import record
 

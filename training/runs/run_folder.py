@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,6 +17,8 @@ RUN, RECIPE, METRICS, SKIPPED, LOCK = "run.json", "recipe.yaml", "metrics.jsonl"
 LOSSES, SAMPLES, CARD, BOARD = "losses.png", "samples", "README.md", "tensorboard"
 LAYOUT = 1  # of run.json
 MAX_NAMED = 5  # in one message
+
+M = TypeVar("M", bound=BaseModel)
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -69,25 +71,36 @@ def described(folder: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: there is none, or it is not one.
     """
-    path = folder / RUN
+    missing = (
+        f"{folder}: expected the folder of a run: there is no {RUN} in it; `artune train RECIPE --data WHERE --out "
+        "DIR` makes one"
+    )
+    return written(folder / RUN, LAYOUT, _Told, missing)[0]
+
+
+def written(path: Path, layout: int, model: type[M], missing: str) -> tuple[dict[str, Any], M]:
+    """Read JSON that artune wrote, or a stranger.
+
+    Returns:
+        what stands there, and the model of it.
+
+    Raises:
+        ConfigurationError: with the message `missing` if there is none; or it is not of this layout.
+    """
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigurationError(
-            f"{folder}: expected the folder of a run: there is no {RUN} in it; `artune train RECIPE --data WHERE --out "
-            "DIR` makes one"
-        ) from None
-    except ValueError as error:
+        raise ConfigurationError(missing) from None
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: expected JSON as artune wrote it: {error}") from None
-    if not isinstance(told, dict) or told.get("layout") != LAYOUT:
-        raise ConfigurationError(f'{path}: expected "layout": {LAYOUT}, as this version of artune writes it')
+    if not isinstance(told, dict) or told.get("layout") != layout:
+        raise ConfigurationError(f'{path}: expected "layout": {layout}, as this version of artune writes it')
     try:
-        _Told.model_validate(told)
+        return told, model.model_validate(told)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ConfigurationError(f"{path}: {place}: expected it as artune wrote it: {first['msg']}") from None
-    return told
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -132,7 +145,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a run for this process alone; the lock ends with the process, however that ends.
 
     Raises:
-        ConfigurationError: another process trains there.
+        ConfigurationError: another process trains or evaluates there.
     """
     with writing(folder):
         file = (folder / LOCK).open("ab")
@@ -141,7 +154,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigurationError(
-                f"{folder}: another process trains there now: expected to wait until it has ended, or another folder"
+                f"{folder}: another process trains or evaluates there now: expected to wait until it has ended, or "
+                "another folder"
             ) from None
         yield
 

@@ -66,3 +66,10 @@ def test_every_mistake_in_settings_begins_with_the_role():
     lines = str(refusal.value).splitlines()
     assert len(lines) == 2
     assert all(line.startswith("pairing.music.random.") for line in lines)
+
+
+def test_facts_tell_no_path_of_this_machine(tmp_path):
+    path = save_wav2clip(tmp_path / "own.pt", width=2)
+    chosen = networks.load("stand-ins", ["pairing.music.random=null", f"pairing.music.weights={path}"])
+    facts = loading.facts(chosen, "pairing.music", loading.load(chosen, "pairing.music"))
+    assert (facts.weights, str(tmp_path) in facts.name) == ("own.pt", False)

@@ -145,3 +145,13 @@ def test_a_file_without_end_is_left(hub_folder, monkeypatch):
     with Site({"/w.pt": CONTENT}) as site, pytest.raises(ConfigurationError, match="expected at most 100 bytes"):
         downloaded(f"{site.url}/w.pt", SHA256, is_official=False)
     assert kept(hub_folder) == []
+
+
+def test_a_signature_in_an_address_is_not_told(trusted, tmp_path, hub_folder):
+    content = save_wav2clip(tmp_path / "w.pt", width=2).read_bytes()
+    address = f"https://{trusted.host}/w.pt?signature=SECRET"
+    with pytest.raises(ConfigurationError, match="/w.pt: the site does not give it") as raised:
+        loaded("wav2clip", address, sha256=SHA256)
+    assert "SECRET" not in str(raised.value)
+    trusted.routes["/w.pt"] = trusted.routes["/w.pt?signature=SECRET"] = content
+    assert loaded("wav2clip", address, sha256=hashlib.sha256(content).hexdigest()).name == "Wav2CLIP of w.pt"

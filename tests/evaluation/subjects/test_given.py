@@ -179,3 +179,25 @@ def test_a_folder_without_the_table_is_refused(tmp_path: Path) -> None:
         ConfigurationError, match=r"there is no images\.csv in it: expected images\.csv with the columns"
     ):
         given.given(tmp_path, SPLIT, None, 1)
+
+
+@pytest.mark.parametrize("name", ["link.png", "out/private.png"], ids=["file", "folder"])
+def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "private.png").write_bytes(b"anything")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "link.png").symlink_to(tmp_path / "private.png")
+    (mine / "out").symlink_to(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"'{name}': it is a link that leads out of "):
+        given.given(folder_of(mine, WHOLE.replace("image0.png", name)), SPLIT, None, 1)
+
+
+def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to("image0.png")
+    found = given.given(folder_of(tmp_path, WHOLE.replace("image0.png", "link.png")), SPLIT, None, 1)
+    assert tmp_path / "link.png" in found.files
+
+
+def test_an_image_that_is_spelled_in_two_ways_is_named_twice(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"images\.csv:3: 'image0\.png' is named already, line 2"):
+        given.given(folder_of(tmp_path, WHOLE.replace("image1.png", "./image0.png")), SPLIT, None, 1)

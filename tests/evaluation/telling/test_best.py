@@ -156,3 +156,14 @@ def test_of_runs_that_claim_at_once_the_best_is_marked(tmp_path: Path) -> None:
         thread.join()
 
     assert marked(tmp_path) == "run3"
+
+
+def test_a_mark_is_not_taken_from_a_run_of_which_another_checkpoint_was_evaluated_since(tmp_path: Path) -> None:
+    best.claim(run(tmp_path / "a", 50.0))
+    stored(tmp_path / "a", {"ais": 20.0}, of_subject={"model_sha256": "ee" * 32})
+
+    claim = best.claim(run(tmp_path / "b", 40.0))
+
+    assert claim.is_best is False
+    assert "its last evaluation is of another checkpoint: `artune evaluate" in claim.sentence
+    assert marked(tmp_path) == "a"

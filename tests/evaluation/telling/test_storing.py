@@ -185,3 +185,17 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="expected a folder that may be written"):
         stored(tmp_path, {"ais": 50.0})
+
+
+@pytest.mark.parametrize("line", ['{"step": "x", "figures": {}}', '{"step": 3, "figures": 5}', "{}"])
+def test_a_line_of_the_history_that_artune_did_not_write_is_told(tmp_path: Path, line: str) -> None:
+    measured(tmp_path / "a")
+    (tmp_path / "a" / HISTORY).write_text(f"{line}\n")
+    with pytest.raises(ConfigurationError, match=r"history\.jsonl: evaluation 1 of it has no step or no figures"):
+        storing.history(tmp_path / "a", storing.read(tmp_path / "a"))
+
+
+def test_a_file_of_nothing_but_brackets_is_told(tmp_path: Path) -> None:
+    (tmp_path / JSON).write_text("[" * 100_000)
+    with pytest.raises(ConfigurationError, match=r"evaluation\.json: expected JSON as artune wrote it"):
+        storing.read(tmp_path)

@@ -149,7 +149,7 @@ def test_a_run_json_that_is_none_is_told(tmp_path: Path) -> None:
 
 def test_two_trainings_never_share_a_folder(tmp_path: Path) -> None:
     run = made(tmp_path / "r")
-    with run.recording(), pytest.raises(ConfigurationError, match="another process trains there now"), run.recording():
+    with run.recording(), pytest.raises(ConfigurationError, match="trains or evaluates there now"), run.recording():
         pass
     with run.recording():
         pass
