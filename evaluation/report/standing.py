@@ -103,7 +103,8 @@ def groups(result: Result) -> list[Group]:
     by_key: dict[str, list[Row]] = {}
     for figure in result.figures:
         is_told = is_better_than_chance(figure) if figure is main else figure.name in corrected
-        key = "chance" if figure.chance else "real" if figure.n_real else "alone"
+        is_of_pairs = figure.chance or all(role.startswith("pairing.") for role in figure.networks)  # or was refused
+        key = "chance" if is_of_pairs else "real" if figure.n_real else "alone"
         by_key.setdefault(key, []).append(_row(figure, result, is_told, figure is main))
     return [Group(key, title, lede, by_key[key]) for key, title, lede in _GROUPS if key in by_key]
 

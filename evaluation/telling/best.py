@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.result import Result
+from evaluation.statistics.replicates import LEAST_RECORDINGS
 from evaluation.telling import comparing, storing
 from evaluation.telling.comparing import HEADLINE
 from rules.errors import ConfigurationError
@@ -68,6 +69,8 @@ def _no_mark(result: Result) -> str | None:
         return "the data set has no manifest by which it is known"
     if result.data.was_trained_on:
         return f"these clips are of the split {result.data.split}, which models are trained on"
+    if result.data.recordings < LEAST_RECORDINGS:
+        return f"its clips are of {result.data.recordings} recordings, and fewer than {LEAST_RECORDINGS} tell nothing"
     if not any(figure.name == HEADLINE and figure.estimate for figure in result.figures):
         return f"the measure that judges, {HEADLINE}, could not be had"
     return None

@@ -99,7 +99,7 @@ def compare(a: Path, b: Path, measure: str | None = None) -> Comparison:
     _check_equal("resampling", (resampling_a, resampling_b), (a, b), same)
     figures = {figure.name: figure for figure in first.figures}
     shared = [(figures[figure.name], figure) for figure in second.figures if figure.name in figures]
-    name = _judging(measure, [figure for _, figure in shared])
+    name = _judging(measure, [other for one, other in shared if one.estimate and other.estimate])
     pairs = sorted(shared, key=lambda pair: pair[1].name != name)  # stable: the others stay in order
     rows = [_row(one, other, of_a.get(one.name), of_b.get(one.name)) for one, other in pairs]
     judged = _judged(rows[0], rows[0].p_value)
@@ -173,7 +173,7 @@ def _network(facts: NetworkFacts | None) -> str:
 
 
 def _judging(measure: str | None, figures: Sequence[Figure]) -> str:
-    """Return the name of the figure that judges."""
+    """Return the name of the figure that judges, of those that both have measured."""
     known = [figure.name for figure in figures if figure.better is not None]
     if measure is None and HEADLINE in known:
         return HEADLINE

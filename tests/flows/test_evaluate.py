@@ -227,23 +227,21 @@ def test_a_data_set_is_evaluated_without_a_model(data, tmp_path, prefect_server)
     assert f"Report: {tmp_path}/evaluation/index.html" in result.output
 
 
-def test_a_run_that_is_measured_on_clips_it_never_heard_may_be_the_best(untouched, data, tmp_path, prefect_server):
+def test_a_run_that_is_measured_by_few_recordings_is_not_marked_as_the_best(untouched, data, tmp_path, prefect_server):
     run = shutil.copytree(untouched, tmp_path / "run")
     result = artune("evaluate", run, "--data", data, "--networks", "stand-ins")
     assert result.exit_code == 0, result.output + repr(result.exception)
-    assert "run is marked as the best run of its data set: it is the first." in result.output
-    assert [payload["is_best"] for payload in events(run)] == [True]
-    (mark,) = tmp_path.glob("best-*.json")
-    assert json.loads(mark.read_text())["run"] == "run"
+    assert "No mark of the best run: its clips are of 3 recordings, and fewer than 6 tell nothing." in result.output
+    assert [payload["is_best"] for payload in events(run)] == [None]
+    assert not list(tmp_path.glob("best-*.json"))
 
 
 def test_a_run_into_whose_folder_another_one_is_evaluated_says_nothing_of_it(untouched, tmp_path):
-    from evaluation.evaluating import Evaluated
+    from evaluation.evaluating import _claimed
     from evaluation.request import Request
-    from flows.evaluate import _claimed
 
     other = shutil.copytree(untouched, tmp_path / "other")
-    assert _claimed(Request(data="x", run=str(untouched)), Evaluated(None, other)) is None
+    assert _claimed(Request(data="x", run=str(untouched)), None, other) is None
     assert (other / "README.md").read_bytes() == (untouched / "README.md").read_bytes()
 
 

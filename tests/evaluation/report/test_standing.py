@@ -14,6 +14,11 @@ def test_measures_are_grouped_by_what_they_answer_in_their_order() -> None:
     ]
 
 
+def test_a_measure_of_pairs_that_was_refused_stands_among_those_of_pairs() -> None:
+    refused = figure("recall_10", None, None, estimate=None, refused="3 clips: expected more than 10")
+    assert [group.key for group in standing.groups(made.result(figures=[refused]))] == ["chance"]
+
+
 def test_the_main_measure_is_judged_alone_and_the_others_after_correction() -> None:
     p_values = {"main": 0.04, "a": 0.04, "b": 0.02, "c": 0.3}
     figures = [figure(name, 51.0, 1.0, chance=chance(50.0, 1.0, p)) for name, p in p_values.items()]

@@ -49,6 +49,8 @@ def test_a_figure_that_was_refused_in_one_cannot_be_compared(tmp_path: Path) -> 
     b = stored(tmp_path / "b", {"ais": 50.0, "fid": 60.0}, noise=2)
 
     assert compare(a, b).rows[1].why == "not measured in a"
+    with pytest.raises(ConfigurationError, match="--measure fid: expected one that both have: ais"):
+        compare(a, b, "fid")
 
 
 @pytest.mark.parametrize(
