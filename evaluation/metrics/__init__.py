@@ -64,7 +64,7 @@ class Metric(Protocol):
     DEFINED_WITH: tuple[str, ...]  # names of the networks that the reference uses in this space
     REFERENCE: str  # author, year, address
     SHUFFLED: Literal["music", "partners", "labels"] | None  # what `shuffled` shuffles to find its chance level
-    UNCERTAINTY: Literal["bootstrap", "jackknife"]  # bootstrap: score takes weights; jackknife: items are left out
+    UNCERTAINTY: Literal["bootstrap", "jackknife"]  # weights are counts, or 0 of what is left out
     least_items: Callable[[int], int]  # by d: with fewer the score is refused unless somebody asks for it
 
     score: Callable[..., dict[str, Floats]]

@@ -53,8 +53,8 @@ def score(
     images, real_images = unit(generated).astype(np.float64), unit(real).astype(np.float64)
     within, within_real = mean_within(kernel, images, of_generated), mean_within(kernel, real_images, of_real)
     between = mean_between(kernel, images, real_images, of_generated, of_real)
-    # A replicate of the bootstrap repeats items, and a repeated one is no more an own pair than it was: the share of
-    # own pairs, whose kernel is 1, stays 1 / n.
+    # The share of own pairs, whose kernel is 1, is taken to stay 1 / n where a part is left out: counted anew, it
+    # would move all replicates about alike, which is no uncertainty.
     biased = _with_own_pairs(within, len(generated)) + _with_own_pairs(within_real, len(real)) - 2 * between
     return {"cmmd": SCALE * np.maximum(biased, 0.0), "cmmd_unbiased": SCALE * (within + within_real - 2 * between)}
 

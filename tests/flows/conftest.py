@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +96,17 @@ def prefect_server() -> Iterator[None]:
     setup_logging()
     with prefect_test_harness(server_startup_timeout=180):
         yield
+
+
+def payloads(event: str, resource: str) -> list[dict[str, Any]]:
+    """Read what events of a resource carry; asked again and again, for they reach the server in their own time."""
+    from prefect.client.orchestration import get_client
+    from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
+
+    wanted = EventFilter(event=EventNameFilter(name=[event]), any_resource=EventAnyResourceFilter(id=[resource]))
+    with get_client(sync_client=True) as client:
+        for _ in range(MAX_READS):
+            found = client.read_events(wanted, limit=50).events
+            if found:
+                break
+    return [event.payload for event in found]

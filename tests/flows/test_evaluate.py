@@ -21,7 +21,7 @@ from curation.errors import TransientError
 from flows import tasks
 from flows.cli import app
 from rules.errors import ConfigurationError
-from tests.flows.conftest import MAX_READS, last_run
+from tests.flows.conftest import last_run, payloads
 from tests.flows.stopping import stopped
 from tests.training import releases
 from tests.training.made_runs import finished, tiny
@@ -102,20 +102,7 @@ def told_of(folder: Path) -> dict[str, Any]:
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
-    """Read what was told of an evaluation, for it reaches the server in its own time."""
-    from prefect.client.orchestration import get_client
-    from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
-
-    wanted = EventFilter(
-        event=EventNameFilter(name=["artune.evaluation.finished"]),
-        any_resource=EventAnyResourceFilter(id=[f"artune.evaluation.{folder}"]),
-    )
-    with get_client(sync_client=True) as client:
-        for _ in range(MAX_READS):
-            found = client.read_events(wanted, limit=50).events
-            if found:
-                break
-    return [event.payload for event in found]
+    return payloads("artune.evaluation.finished", f"artune.evaluation.{folder}")
 
 
 def test_an_evaluation_is_written_beside_the_run_and_shown(evaluated, data):

@@ -17,7 +17,7 @@ from curation.errors import TransientError
 from flows import tasks
 from flows.cli import app
 from rules.errors import ConfigurationError
-from tests.flows.conftest import MAX_READS, last_run
+from tests.flows.conftest import last_run, payloads
 from tests.flows.stopping import stopped
 from tests.media import encode, tune
 from tests.training import releases
@@ -77,20 +77,7 @@ def trained(data: str, tmp_path_factory: pytest.TempPathFactory, prefect_server:
 
 
 def events(run: Path) -> list[dict[str, Any]]:
-    """Read what was told of a run, for it reaches the server in its own time."""
-    from prefect.client.orchestration import get_client
-    from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
-
-    wanted = EventFilter(
-        event=EventNameFilter(name=["artune.training.finished"]),
-        any_resource=EventAnyResourceFilter(id=[f"artune.run.{run}"]),
-    )
-    with get_client(sync_client=True) as client:
-        for _ in range(MAX_READS):
-            found = client.read_events(wanted, limit=50).events
-            if found:
-                break
-    return [event.payload for event in found]
+    return payloads("artune.training.finished", f"artune.run.{run}")
 
 
 def test_a_training_is_shown_and_told(trained, data):
