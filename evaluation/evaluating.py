@@ -59,18 +59,23 @@ class _Bench:
     """On what and by what something is evaluated.
 
     Attributes:
+        splits: that have pairs, by name; split: the one of the items.
         networks: by role, in memory; facts: of each.
         prompts: for each label, if the network of images reads.
     """
 
     revision: Revision
+    splits: Mapping[str, Split]
     split: Split
-    train: Split
     extraction: Extraction
     networks: Mapping[str, Extractor]
     facts: Mapping[str, NetworkFacts]
     prompts: Sequence[str] | None
     seed: int
+
+    @property
+    def train(self) -> Split:
+        return self.splits[TRAIN]
 
     def loaded(self, role: str) -> Loaded:
         """Return the networks of a space."""
@@ -91,27 +96,27 @@ def evaluate(request: Request, told: Told) -> Evaluated:
         ConfigurationError: a person has to mend something; the message says what.
         TransientError: the Hub or another place was busy: the same call goes on with what is there.
     """
+    request.check()
     chosen = networks.load(request.networks, request.changes)
     revision = open_revision(request.data)
-    train = taking.split_of(revision, TRAIN)
-    split = train if request.split == TRAIN else taking.split_of(revision, request.split)
+    splits = taking.splits_of(revision)
+    split = taking.split_of(splits, TRAIN if request.is_of_data else request.split, revision)
     out = (request.out or taking.folder_of(request.run, request.images, revision)).expanduser().absolute()
     with one_thread(torch.device("cuda" if torch.cuda.is_available() else "cpu")):
         loaded = loading.load_all(chosen)  # before hours of drawing, should one be missing
         reads = "texts" in loading.kinds(networks.of_role(chosen, f"{PAIRING}.image"))
         bench = _Bench(
             revision,
+            splits,
             split,
-            train,
             Extraction(request.cache or out / CACHE, told),
             loaded,
             {role: loading.facts(chosen, role, extractor) for role, extractor in loaded.items()},
             tuple(map(spaces.prompt, revision.label_names)) if reads else None,
             request.seed,
         )
-        is_of_data = request.run is None and request.images is None
         with storing.held(out):
-            found = _of_data(bench, told) if is_of_data else _of_images(bench, request, out, told)
+            found = _of_data(bench, told) if request.is_of_data else _of_images(bench, request, out, told)
             _write(bench, found, out, told)
             return Evaluated(found.result, out, revision.where, _claimed(request, found.result, out))
 
@@ -130,7 +135,7 @@ class _Found:
 
 
 def _of_data(bench: _Bench, told: Told) -> _Found:
-    others = [split for name in bench.revision.names if name != TRAIN and (split := bench.revision.split(name))]
+    others = [split for name, split in bench.splits.items() if name != TRAIN]
     sides: Sides = {
         "image": (bench.networks["likeness"], bench.facts["likeness"]),
         "music": (bench.networks["sound"], bench.facts["sound"]),
@@ -156,8 +161,8 @@ def _of_images(bench: _Bench, request: Request, out: Path, told: Told) -> _Found
     every = {name: metrics.get(name) for name in metrics.names()}
     measured = measure(sample, every, small_fid=request.small_fid, told=told)
     roles = tuple(fact.role for space in found.values() for fact in space.networks)
-    result = _result(bench, roles, subject, pictured, request.n)
     update = {"figures": measured.figures, "memorization": _memorization(bench, pictured)}
+    result = _result(bench, roles, subject, pictured, request.n)  # after all that may leave out something
     return _Found(result.model_copy(update=update), pictured, measured)
 
 
@@ -174,13 +179,13 @@ def _result(
     bench: _Bench, roles: Sequence[str], subject: Subject, pictured: Pictured | None, asked: int | None
 ) -> Result:
     """Return a result without figures."""
-    items = of_rows(bench.train, np.arange(len(bench.train))) if pictured is None else pictured.items
+    items = of_rows(bench.split, np.arange(len(bench.split))) if pictured is None else pictured.items
     return Result(
         layout=1,
         artune=provenance.code(),
         versions=provenance.libraries(),
         subject=subject,
-        data=_data(bench, bench.train if pictured is None else bench.split, items, asked),
+        data=_data(bench, items, asked),
         seed=bench.seed,
         networks=[bench.facts[role] for role in roles],
         figures=[],
@@ -188,8 +193,8 @@ def _result(
     )
 
 
-def _data(bench: _Bench, split: Split, items: Items, asked: int | None) -> Data:
-    revision = bench.revision
+def _data(bench: _Bench, items: Items, asked: int | None) -> Data:
+    revision, split = bench.revision, bench.split
     labels, counts = np.unique(items.labels, return_counts=True)
     return Data(
         where=shareable(revision.where),
@@ -222,11 +227,10 @@ def _write(bench: _Bench, found: _Found, out: Path, told: Told) -> None:
     """Write the page, then the figures by which the evaluation exists."""
     pictured, measured = found.pictured, found.measured
     files = dict(zip(pictured.items.pair_ids, pictured.files, strict=True)) if pictured else {}
-    splits = [split for name in bench.revision.names if (split := bench.revision.split(name))]
     shown = Shown(
         items=pictured.items if pictured else None,
         drawn=lambda pair_id: files[pair_id].read_bytes(),
-        media=OfSplits(splits),
+        media=OfSplits(list(bench.splits.values())),
         metrics=lines(out / METRICS),
         history=storing.history(out, found.result) if found.result.subject.kind == "run" else (),
     )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rules.errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -35,3 +37,16 @@ class Request:
     small_fid: bool = False
     base: str | None = None
     encoder: str | None = None
+
+    @property
+    def is_of_data(self) -> bool:
+        """Say whether the data set itself is evaluated."""
+        return self.run is None and self.images is None
+
+    def check(self) -> None:
+        """Raise ConfigurationError if it cannot be meant: before anything slow is begun."""
+        if self.run is not None and self.images is not None:
+            raise ConfigurationError(f"evaluate {self.run}: expected RUN or --images, not both")
+        for option, value in (("--base", self.base), ("--encoder", self.encoder)):
+            if value is not None and self.run is None:
+                raise ConfigurationError(f"evaluate: {option}: expected a RUN beside it, whose weights it finds")

@@ -35,7 +35,7 @@ class Subject(_Frozen):
     epoch: int | None = None
     model_sha256: str | None = None
     is_random: bool = False  # its networks are of random weights
-    trained_on: str | None = None  # data set and version
+    trained_on: str | None = None  # the data set, whichever version
     steps: int | None = None  # of denoising
     guidance: float | None = None
 

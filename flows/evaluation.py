@@ -11,7 +11,6 @@ from flows import settings
 from flows.listening import RUN, BaseOption, EncoderOption
 from flows.terminal import console, near, patient, say, stoppable, table
 from flows.training import CacheOption, DataOption, check_extra, data_of
-from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from evaluation.result import Figure, Result
@@ -92,9 +91,13 @@ def evaluate(
     same command goes on. Exit code 3 if the Hub was busy.
     """
     where = data_of(data, "evaluate")
-    _check(run, images, base, encoder)
     from evaluation.networks import load
+    from evaluation.request import Request
 
+    asked = Request(data=where, run=run, images=images, networks=networks, changes=tuple(changes or ()), n=n)
+    asked = replace(asked, split=split, seed=seed, out=out, cache=cache, small_fid=small_fid)
+    asked = replace(asked, base=base, encoder=encoder)
+    asked.check()
     load(networks, changes or [])
     check_extra("evaluation", EXTRA)
     settings.prepare_training()
@@ -103,22 +106,10 @@ def evaluate(
         say(f"Evaluating {subject} on {where}, split {split}." if subject else f"Evaluating {where} itself.")
         say("Prefect and the networks are loaded first; with weights from afar that takes a while.")
         settings.quiet_prefect()
-        from evaluation.request import Request
         from flows import evaluate as evaluate_flow
 
-        asked = Request(data=where, run=run, images=images, networks=networks, changes=tuple(changes or ()), n=n)
-        asked = replace(asked, split=split, seed=seed, out=out, cache=cache, small_fid=small_fid)
-        done = evaluate_flow.run(replace(asked, base=base, encoder=encoder))
+        done = evaluate_flow.run(asked)
     _show(done)
-
-
-def _check(run: str | None, images: Path | None, base: str | None, encoder: str | None) -> None:
-    """Refuse what cannot be meant, before anything slow is imported."""
-    if run is not None and images is not None:
-        raise ConfigurationError(f"evaluate {run}: expected RUN or --images, not both")
-    for option, value in (("--base", base), ("--encoder", encoder)):
-        if value is not None and run is None:
-            raise ConfigurationError(f"evaluate: {option}: expected a RUN beside it, whose weights it finds")
 
 
 def _show(done: Finished) -> None:

@@ -1,6 +1,7 @@
 """What is evaluated: images of a run, drawn here, or those of another system; and where the evaluation is written."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,6 @@ def of_data(revision: Revision) -> Subject:
 def _subject(run: str, found: Found, how: Drawing) -> Subject:
     told, pointer, folder = found.told, found.pointer(), Path(run).expanduser()
     recipe, data = told["recipe"], told["data"]["described"]
-    trained_on = " ".join(filter(None, (data.get("data_set") or data.get("where"), data.get("version"))))
     return Subject(
         kind="run",
         name=folder.resolve().name if folder.is_dir() else run,
@@ -99,23 +99,28 @@ def _subject(run: str, found: Found, how: Drawing) -> Subject:
         epoch=pointer.epoch if pointer else None,
         model_sha256=file_sha256(found.model / checkpoints.MODEL),
         is_random=recipe["base"]["weights"] is None or recipe["encoder"]["weights"] is None,
-        trained_on=trained_on or None,
+        trained_on=data.get("data_set") or shareable(data["where"]),
         steps=how.steps,
         guidance=how.guidance,
     )
 
 
-def split_of(revision: Revision, name: str) -> Split:
-    """Return a split that has pairs.
+def splits_of(revision: Revision) -> dict[str, Split]:
+    """Read the indexes of all splits that have pairs, by their names. Raises as `Revision.split`."""
+    return {name: split for name in sorted(revision.names) if (split := revision.split(name))}
+
+
+def split_of(splits: Mapping[str, Split], name: str, revision: Revision) -> Split:
+    """Return a split.
 
     Raises:
-        ConfigurationError: it has none, or is not there.
+        ConfigurationError: it has no pairs, or is not there.
     """
-    split = revision.split(name)
-    if split is None:
-        there = ", ".join(sorted(revision.names))
-        raise ConfigurationError(f"{revision.location}: the split {name} has no pairs: expected one of {there}")
-    return split
+    if name not in splits:
+        raise ConfigurationError(
+            f"{revision.location}: the split {name} has no pairs: expected one of {', '.join(splits)}"
+        )
+    return splits[name]
 
 
 def _plain(name: str) -> str:

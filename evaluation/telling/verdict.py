@@ -155,6 +155,9 @@ def _cautions(result: Result, tested: Sequence[Figure]) -> Iterator[str]:
         yield f"Stand-in networks made features ({named}{more}): no figure of theirs is that of a published measure."
     if result.subject.kind != "data" and result.data.was_trained_on:
         yield f"The clips are of the split {result.data.split}, which models are trained on: figures flatter the model."
+    trained_on, data_set = result.subject.trained_on, result.data.data_set or result.data.where
+    if trained_on and trained_on != data_set:
+        yield f"The model was trained on {trained_on}: whether that has clips of {data_set} is not known."
     if result.subject.kind != "data" and result.data.recordings < FEW_RECORDINGS:
         told = f"The {result.data.n:,} clips are of {result.data.recordings:,} recordings only"
         yield f"{told}: intervals are wide and rough, and little can be told from chance."

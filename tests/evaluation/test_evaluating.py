@@ -3,23 +3,25 @@
 import csv
 import errno
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from curation.releases import Release
 from evaluation import metrics
 from evaluation.evaluating import Evaluated, Request, evaluate
 from evaluation.result import ITEMS, JSON, MARKDOWN, PAGE, REPLICATES, Figure, Result
+from evaluation.subjects import items, reference_rows
 from evaluation.subjects.taking import IMAGES
 from evaluation.telling import storing
 from rules.errors import ConfigurationError
 from tests.training import made_runs
 from tests.training.loaders import split_of
-from training.data import open_revision
+from training.data import Split, open_revision
 from training.runs.run_folder import locked
 
 FILES = (JSON, MARKDOWN, PAGE, REPLICATES, ITEMS)
@@ -155,7 +157,9 @@ def test_images_are_measured_alike_whoever_drew_them(evaluated: Evaluated, reque
 
 def test_of_a_data_set_alone_its_quality_is_told(request_: Request, tmp_path: Path) -> None:
     stages: list[tuple[str, int, int]] = []
-    found = evaluate(replace(request_, run=None, out=tmp_path), lambda *stage: stages.append(stage)).result
+    found = evaluate(
+        replace(request_, run=None, split="none of it", out=tmp_path), lambda *stage: stages.append(stage)
+    ).result
     assert [(done, n) for stage, done, n in stages if stage == "tell labels from features"] == [(0, 2), (1, 2), (2, 2)]
     assert found.subject.kind == "data"
     assert not found.figures
@@ -183,3 +187,27 @@ def test_fewer_clips_than_labels_are_refused(request_: Request, tiny_release: Re
     labels = len(split_of(tiny_release.folder, "test").pairs["label"].unique())
     with pytest.raises(ConfigurationError, match=f"--n: {labels - 1} images: expected at least {labels}"):
         evaluate(replace(request_, n=labels - 1), silent)
+
+
+def test_a_training_image_that_nobody_can_read_is_told(
+    request_: Request, tiny_release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test, train = (split_of(tiny_release.folder, name) for name in ("test", "train"))
+    chosen = items.choose(test, None, request_.seed)
+    dealt = [one.rows for one in reference_rows.choose(chosen, test, train, request_.seed).values()]
+    spoiled = int(np.setdiff1d(np.arange(len(train)), np.concatenate(dealt))[0])  # it is seen for memorization alone
+    original = Split.media
+
+    def media(split: Split, group: int, wanted: Mapping[str, Any]) -> Iterator[Any]:
+        for column, row, content in original(split, group, wanted):
+            yield column, row, None if (split.name, column, row) == ("train", "image", spoiled) else content
+
+    monkeypatch.setattr(Split, "media", media)
+    found = evaluate(replace(request_, cache=None, out=tmp_path), silent).result
+    pair_id = train.pairs["pair_id"][spoiled].as_py()
+    assert [(left.pair_id, left.stage) for left in found.left_out] == [(pair_id, "true image")]
+
+
+def test_a_run_and_images_at_once_are_refused(request_: Request, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="expected RUN or --images, not both"):
+        evaluate(replace(request_, images=tmp_path), silent)

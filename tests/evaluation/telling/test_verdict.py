@@ -99,6 +99,15 @@ def test_a_sound_evaluation_has_no_caution() -> None:
     assert cautions(figures=measures(0.01)) == ""
 
 
+def test_a_model_of_another_data_set_may_have_heard_the_clips() -> None:
+    result: Result = made.result(figures=measures(0.01))
+    same, other = (
+        result.subject.model_copy(update={"trained_on": name}) for name in (result.data.data_set, "folk-songs")
+    )
+    assert "trained on" not in cautions(figures=measures(0.01), subject=same)
+    assert "was trained on folk-songs: whether that has clips of" in cautions(figures=measures(0.01), subject=other)
+
+
 def test_stand_ins_random_weights_training_clips_and_few_recordings_are_cautioned_of() -> None:
     result: Result = made.result(figures=measures(0.01), networks=networks(is_stand_in=True))
     assert "Stand-in networks made features (stand-in: CLIP ViT-B/32 (openai)" in " ".join(verdict(result).cautions)
