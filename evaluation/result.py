@@ -9,6 +9,9 @@ LAYOUT = 1  # of evaluation.json
 JSON, MARKDOWN, PAGE = "evaluation.json", "evaluation.md", "evaluation/index.html"
 REPLICATES, ITEMS = "evaluation/replicates.parquet", "evaluation/items.parquet"
 HISTORY = "evaluation/history.jsonl"
+# The figure that judges: whether an image fits its own clip better than the others is what a music-to-image model is
+# for. FID and its kin know nothing of the music.
+HEADLINE = "ais"
 
 RowName = Literal["shuffled", "other_label", "same_label", "partner"]
 

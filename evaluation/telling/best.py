@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.result import Result
+from evaluation.result import HEADLINE, Result
 from evaluation.statistics.replicates import LEAST_RECORDINGS
 from evaluation.telling import comparing, storing
-from evaluation.telling.comparing import HEADLINE
 from rules.errors import ConfigurationError
 from training.runs import run_folder
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from evaluation.result import Figure, NetworkFacts, Result
+from evaluation.result import HEADLINE, Figure, NetworkFacts, Result
 from evaluation.statistics.replicates import (
     LEAST_RECORDINGS,
     LEVEL,
@@ -26,9 +26,6 @@ from rules.errors import ConfigurationError
 from rules.spelling import closest
 from rules.validating import did_you_mean
 
-# The measure that judges: whether an image fits its own clip better than the others is what a music-to-image model is
-# for. FID and its kin know nothing of the music.
-HEADLINE = "ais"
 EQUAL = 1e-8  # relative: what differs by less differs in how it was added up
 Verdict: TypeAlias = Literal["better", "worse", "cannot tell"]
 
