@@ -2,16 +2,18 @@
 
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from curation import music_features
-from curation.decoder import SAMPLE_BYTES, Decoder, ffmpeg_version
+from curation.decoder import SAMPLE_BYTES, Decoder, DecoderEnded, ffmpeg_version
 from curation.errors import ItemError
 from rules.schema import AudioSettings
 
@@ -22,8 +24,10 @@ BLOCK_S = 0.1  # silence is judged by blocks of this length
 CHUNK_BLOCKS = 50  # blocks read at a time
 WAV_HEADER_BYTES = 44
 FULL_SCALE = 32_768
+TRIES = 3  # of a recording whose decoder something outside ended, before whoever runs the batch hears of it
 CLIPPED_RUN = 3  # a peak may touch full scale for a sample or two; a flat top is a clipped one
 
+T = TypeVar("T")
 Samples = npt.NDArray[np.int16]  # shape (frames, channels)
 
 
@@ -66,7 +70,12 @@ def measure(path: Path, settings: AudioSettings) -> Measured:
 
     Raises:
         ItemError: "undecodable_audio", "no_audio", "too_short" or "too_long".
+        DecoderEnded: something outside ended the decoder, again and again.
     """
+    return _undisturbed(lambda: _measure(path, settings))
+
+
+def _measure(path: Path, settings: AudioSettings) -> Measured:
     with Decoder(path, settings.sample_rate_hz, settings.channels, with_fingerprint=True) as decoder:
         chunks = decoder.chunks(CHUNK_BLOCKS * _block_frames(settings), MAX_DURATION_S)
         found = [_facts(start, samples, settings) for start, samples in windows(chunks, settings)]
@@ -80,7 +89,12 @@ def listen(path: Path, settings: AudioSettings) -> Heard:
 
     Raises:
         ItemError: "undecodable_audio", "no_audio" or "too_long".
+        DecoderEnded: as `measure`.
     """
+    return _undisturbed(lambda: _listen(path, settings))
+
+
+def _listen(path: Path, settings: AudioSettings) -> Heard:
     with Decoder(path, settings.sample_rate_hz, settings.channels, with_fingerprint=True) as decoder:
         deque(decoder.chunks(CHUNK_BLOCKS * _block_frames(settings), MAX_DURATION_S), maxlen=0)  # reads it to its end
         return Heard(decoder.frames, decoder.fingerprint())
@@ -97,6 +111,7 @@ def cut(path: Path, settings: AudioSettings, starts: Sequence[int]) -> Iterator[
     Raises:
         ValueError: `starts` are negative or descend.
         ItemError: "undecodable_audio" if the recording ends before a clip does.
+        DecoderEnded: something outside ended the decoder.
     """
     wanted = tuple(starts)
     if any(start < 0 for start in wanted[:1]) or any(a > b for a, b in zip(wanted, wanted[1:], strict=False)):
@@ -123,6 +138,14 @@ def _cut(path: Path, settings: AudioSettings, starts: tuple[int, ...]) -> Iterat
                 raise ItemError("undecodable_audio", f"ends before the clip at frame {start // frame_bytes} does")
             read = start + size
             yield bytes(clip)
+
+
+def _undisturbed(work: Callable[[], T]) -> T:
+    """Decode once more where something outside ended the decoder: a batch of hundreds need not begin anew."""
+    for _ in range(TRIES - 1):
+        with suppress(DecoderEnded):
+            return work()
+    return work()
 
 
 def windows(chunks: Iterable[Samples], settings: AudioSettings) -> Iterator[tuple[int, Samples]]:

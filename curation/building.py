@@ -2,9 +2,11 @@
 
 import json
 import logging
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from curation.assignment import Assignment
 from curation.batches import Each, batched
 from curation.card import write_card
 from curation.cutting import CutBatch, Released, cut_batch, cut_batches
+from curation.damage import Damaged
+from curation.disk import NoRoom
+from curation.errors import HomeBusy
 from curation.memory import Memory
 from curation.planning import MAX_DROP_SHARE, Decision
 from curation.releases import (
@@ -35,13 +40,13 @@ from curation.releases import (
 from curation.report import write_report
 from curation.restoring import memory_after
 from curation.shards import Bucket, bucket_counts, by_bucket, metadata_counts, row_bytes, write_bucket, write_plain
-from curation.store import Home, create_exclusively, digest, file_sha256
+from curation.store import Home, create_exclusively, digest, files_below, in_order, known_sha256, remove_tree, whole
 from curation.tables import references_table
 from rules import engine
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
 
-VERSION = 2  # raise it when the same inputs give another release
+VERSION = 3  # raise it when the same inputs give another release
 # Each decides bytes of a release: media, tables, the balance, the card or the report.
 TOOLS = [
     "datasets",
@@ -56,6 +61,7 @@ TOOLS = [
     "pyyaml",
     "scipy",
 ]
+PAGES = ("README.md", "report/index.html")
 SPARE_DISK_BYTES = 200_000_000  # tables, report and card, above what the media take
 
 logger = logging.getLogger(__name__)
@@ -112,6 +118,19 @@ def _listed(home: Home, sources: Sequence[str]) -> collect.Listing:
 
 
 def _build(home: Home, listing: collect.Listing, rule_set: RuleSet, each: Each, may_drop: bool) -> Release | None:
+    mended: set[Path] = set()
+    while True:
+        try:
+            return _built(home, listing, rule_set, each, may_drop)
+        except Damaged as damaged:
+            if damaged.path in mended or not home.is_derived(damaged.path):
+                raise
+            mended.add(damaged.path)
+            logger.warning("%s: it is computed again", damaged)
+            damaged.path.unlink(missing_ok=True)
+
+
+def _built(home: Home, listing: collect.Listing, rule_set: RuleSet, each: Each, may_drop: bool) -> Release | None:
     planning.refuse(home, rule_set)  # before hours of collecting
     items = _collect(home, listing, each)
     release = None
@@ -193,6 +212,7 @@ class _Builder:
         self.work = home.root / "releases" / f"{self.number}.work"
         self.inputs = inputs_digest(home, items, rule_set)
         self.claimed = digest([self.inputs, parent.manifest["inputs"] if parent else None])
+        self.names = set(PAGES)  # of its files, whoever writes them
         self.buckets: dict[str, int] = parent.manifest["buckets"] if parent else bucket_counts(rule_set)
 
     def run(self) -> Release:
@@ -206,19 +226,23 @@ class _Builder:
                 return get(self.home, self.number)
             try:
                 return self._run()
+            except NoRoom:
+                raise
             except ConfigurationError:
+                self.home.check_leases()
                 claim.unlink()  # nothing was released, and other inputs may mend it
-                shutil.rmtree(self.work, ignore_errors=True)
+                remove_tree(self.work)
                 raise
 
     def _run(self) -> Release:
         self._clear_other_inputs()
+        self.home.forget_uploads(self.folder, self.work)
         memory = self._memory()
         measured = self._measure(memory)
         pairs = self._decide(memory, measured)
         self._write_media(pairs, memory)
         self._write_plain(pairs)
-        self.each(self._finish, [self.folder], "report")
+        self.each(partial(write_pages, self.home, rule_set=self.rule_set), [self._draft()], "report")
         release = self._commit(pairs)
         tidy(self.home)
         return release
@@ -239,8 +263,8 @@ class _Builder:
         """Remove what a build of other inputs wrote before somebody removed its claim."""
         marker = self.work / "claim"
         if not marker.exists() or marker.read_text() != self.claimed:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            shutil.rmtree(self.work, ignore_errors=True)
+            remove_tree(self.folder)
+            remove_tree(self.work)
             with self.home.replacing(marker) as temporary:
                 temporary.write_text(self.claimed)
 
@@ -267,7 +291,7 @@ class _Builder:
             "candidates": assignment.candidates,
         }
         for name, table in tables.items():
-            self.home.write_table(self.folder / f"{name}.parquet", table)
+            self.home.write_table(self._file(f"{name}.parquet"), table)
         self._write_text("rule_set.json", written(self.rule_set))
         if not len(pairs):
             raise ConfigurationError(self._why_no_pair(assignment))
@@ -299,8 +323,9 @@ class _Builder:
             plain = rows.drop_columns(["split"])
             own = {pair_id: places[pair_id] for pair_id in plain["pair_id"].to_pylist() if pair_id in places}
             path = Path("data") / f"{name}.parquet"
-            earlier = self.held.folder / path if self.held and (self.held.folder / path).exists() else None
-            files.append(Bucket(self.home, self.folder / path, self.rule_set, plain, own, earlier))
+            sha256 = self.held.sha256(path.as_posix()) if self.held else ""
+            earlier = self.held.folder / path if self.held and sha256 else None
+            files.append(Bucket(self.home, self._file(path.as_posix()), self.rule_set, plain, own, earlier, sha256))
         self._check_disk(batches, files)
         self.each(cut_batch, batches, "cut clips")
         self.each(write_bucket, files, "write shards")
@@ -326,47 +351,75 @@ class _Builder:
         held = memory.assignment.filter(is_there).sort_by("pair_id")
         places = {}
         for name, rows in by_bucket(held, self.buckets):
-            path = self.held.folder / "data" / f"{name}.parquet"
-            places.update(dict.fromkeys(rows["pair_id"].to_pylist(), path))
+            path = f"data/{name}.parquet"
+            place = (self.held.folder / path, self.held.sha256(path))
+            places.update(dict.fromkeys(rows["pair_id"].to_pylist(), place))
         sides = []
         for side in ("image", "music"):
             rows = memory.released(side).select(["sha256", "start_sample", "pair_id"]).to_pydict()
             held_rows = zip(*rows.values(), strict=True)
-            sides.append({(key, start): (places[name], name) for key, start, name in held_rows if name in places})
+            sides.append({(key, start): (*places[name], name) for key, start, name in held_rows if name in places})
         pictures = {sha256: row for (sha256, _), row in sides[0].items()}
         return Released(pictures, sides[1])
 
     def _check_disk(self, batches: list[CutBatch], files: list[Bucket]) -> None:
         """Refuse before anything is written if what is still to write would not fit."""
-        temporary = sum(len(batch.rows) for batch in batches if not batch.path.exists())
-        rows = sum(len(file.rows) for file in files if not file.path.exists() and (file.places or not file.parent))
+        there = {path for folder in (self.work, self.folder) for path, _ in files_below(folder)}
+        temporary = sum(len(batch.rows) for batch in batches if batch.path not in there)
+        rows = sum(len(file.rows) for file in files if file.path not in there and (file.places or not file.parent))
         needed = (temporary + rows) * row_bytes(self.rule_set) + SPARE_DISK_BYTES
-        free = shutil.disk_usage(self.home.root).free
+        if self.home.is_remote:  # one file for each hand at a time
+            largest = max((len(rows) for rows in (*(b.rows for b in batches), *(f.rows for f in files))), default=0)
+            needed = (os.cpu_count() or 1) * largest * row_bytes(self.rule_set) + SPARE_DISK_BYTES
+        free = shutil.disk_usage(self.home.local).free
         logger.info("%d rows to write, %.1f GB of disk needed, %.1f GB free", rows, needed / 1e9, free / 1e9)
         if needed > free:
-            raise ConfigurationError(f"{self.home.root}: {needed:,} bytes needed to write {rows:,} rows, {free:,} free")
+            raise ConfigurationError(
+                f"{self.home.local}: {needed:,} bytes needed to write {rows:,} rows, {free:,} free"
+            )
 
     def _write_plain(self, pairs: pa.Table) -> None:
         counts = metadata_counts(pairs, self.buckets)
         for name, rows in by_bucket(pairs, counts):
-            path = self.folder / "metadata" / f"{name}.parquet"
+            path = self._file(f"metadata/{name}.parquet")
             write_plain(self.home, path, rows.drop_columns(["split"]), self.rule_set)
         for name, rows in by_bucket(self.references, counts):
-            write_plain(self.home, self.folder / "references" / f"{name}.parquet", rows, self.rule_set)
+            write_plain(self.home, self._file(f"references/{name}.parquet"), rows, self.rule_set)
 
-    def _finish(self, folder: Path) -> None:
+    def _draft(self) -> Release:
+        """Return the release as its pages tell of it, before it is committed."""
         told = {"parent": self.parent.number if self.parent else None, "tools": tools()}
-        write_pages(self.home, Release(self.number, folder, told), self.rule_set)
+        return Release(self.number, self.folder, told)
+
+    def _file(self, name: str) -> Path:
+        """Return the path of a file that will be a part of the release."""
+        self.names.add(name)
+        return self.folder / name
+
+    def _files(self) -> list[Path]:
+        """Return the files of the release, in order.
+
+        Raises:
+            HomeBusy: some are gone: somebody who took this build for dead removed them.
+        """
+        there = {path.relative_to(self.folder).as_posix(): path for path, _ in files_below(self.folder)}
+        if gone := self.names - there.keys():
+            raise HomeBusy(
+                f"{self.folder / min(gone)} and {len(gone) - 1} other files were removed while release {self.number} "
+                "was built; the same command goes on from there"
+            )
+        return [path for name, path in there.items() if name in self.names]
 
     def _write_text(self, name: str, text: str) -> None:
-        with self.home.replacing(self.folder / name) as temporary:
+        with self.home.replacing(self._file(name)) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def _commit(self, pairs: pa.Table) -> Release:
-        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        files = self._files()
         hashes = [row for rows in self.each(hash_files, list(batched(files)), "hash") for row in rows]
         listed = {path.relative_to(self.folder).as_posix(): row for path, row in zip(files, hashes, strict=True)}
-        rejected = pq.read_table(self.folder / "rejections.parquet", columns=["unit", "stage", "reason"])
+        self._check_links(listed)
+        rejected = pq.read_table(whole(self.folder / "rejections.parquet"), columns=["unit", "stage", "reason"])
         manifest = {
             "release": self.number,
             "parent": self.parent.number if self.parent else None,
@@ -379,13 +432,24 @@ class _Builder:
             "pairs": dict(sorted(Counter(pairs["split"].to_pylist()).items())),
             "rejections": dict(sorted(Counter(rejected["reason"].to_pylist()).items())),
             "tools": tools(),
+            "steps": {step.name: dict(step.made_of) for step in measure.steps(self.rule_set).values()},
             "files": listed,
             **self.more,
         }
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+        self.home.check_leases()
         if not create_exclusively(self.home.root / "releases" / f"{self.number}.json", text.encode()):
             logger.info("release %d was committed by another builder of the same inputs", self.number)
         return get(self.home, self.number)
+
+    def _check_links(self, listed: Mapping[str, Mapping[str, Any]]) -> None:
+        """Refuse a file of an earlier release that has changed since: its link would make it a part of this one."""
+        if self.held is None or self.home.is_remote:
+            return
+        for name, row in listed.items():
+            sha256, path = self.held.sha256(name), self.held.folder / name
+            if sha256 and row["sha256"] != sha256 and path.exists() and path.samefile(self.folder / name):
+                raise Damaged(path, f"its sha256 is {row['sha256'][:12]}, not {sha256[:12]}")
 
 
 class _Rollback(_Builder):
@@ -421,16 +485,15 @@ class _Rollback(_Builder):
 
 def write_pages(home: Home, release: Release, rule_set: PublishedRules) -> None:
     """Write the card and the report of a release, which say what it holds."""
-    work = release.folder.with_name(f"{release.number}.work") / "report"
+    work = home.local / "releases" / f"{release.number}.work" / "report"
     work.mkdir(parents=True, exist_ok=True)
     with home.replacing(release.folder / "README.md") as temporary:
         write_card(release, rule_set, temporary, scratch=work)
     write_report(release.folder, rule_set, work, release.number)
-    page = release.folder / "report" / "index.html"
-    page.parent.mkdir(exist_ok=True)
-    (work / "index.html").replace(page)
+    with home.replacing(release.folder / "report" / "index.html") as temporary:
+        (work / "index.html").replace(temporary)
 
 
 def hash_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Return sha256 and size in bytes of each file."""
-    return [{"sha256": file_sha256(path), "size_bytes": path.stat().st_size} for path in paths]
+    return in_order(lambda path: {"sha256": known_sha256(path), "size_bytes": path.stat().st_size}, paths)

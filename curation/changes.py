@@ -17,6 +17,7 @@ from curation.columns import HEAD_DIGITS, Bools, Ints, Keys, heads
 from curation.memory import SPLITS
 from curation.releases import Release
 from curation.schemas import ASSIGNMENT, REJECTIONS
+from curation.store import opened
 from rules.errors import ConfigurationError
 
 # From what a reader must see first to what matters least; a unit is counted once, under the first that is true of it.
@@ -61,12 +62,12 @@ NOTHING = State(
 
 def state_of(release: Release, names: Mapping[str, str]) -> State:
     """Read what a release holds, its labels by other names."""
-    assignment = pq.ParquetFile(release.folder / "assignment.parquet").read()
+    assignment = pq.ParquetFile(opened(release.folder / "assignment.parquet")).read()
     place = assignment.schema.get_field_index("label")
     assignment = assignment.set_column(place, "label", _mapped(assignment["label"], names))
     files = sorted((release.folder / "metadata").glob("*.parquet"))
-    pairs = pa.concat_tables([pq.ParquetFile(path).read(TITLES) for path in files])
-    return State(assignment, pq.ParquetFile(release.folder / "rejections.parquet").read(), pairs)
+    pairs = pa.concat_tables([pq.ParquetFile(opened(path)).read(TITLES) for path in files])
+    return State(assignment, pq.ParquetFile(opened(release.folder / "rejections.parquet")).read(), pairs)
 
 
 def between(first: Release, second: Release) -> "Changes":
@@ -297,6 +298,11 @@ class LabelChange:
     @property
     def pairs_after(self) -> int:
         return sum(self.after.values())
+
+    @property
+    def is_touched(self) -> bool:
+        """Say whether anything of it is not as it was."""
+        return self.before != self.after or any(flow != Flow() for flow in (self.pictures, self.clips))
 
 
 def labels(changes: Changes, names: Sequence[str]) -> list[LabelChange]:

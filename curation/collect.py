@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import json
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from curation.columns import Bools, flat, mask
 from curation.errors import ItemError, attempt
 from curation.schemas import ITEMS
 from curation.sources import Entry
-from curation.store import Home, digest, read_tables
+from curation.store import Home, digest, opened, read_tables
 from rules.errors import ConfigurationError
 
 VERSION = 1  # raise it when a file that was refused would pass now, or the reverse
@@ -27,6 +29,7 @@ MAX_IMAGE_BYTES = 256 << 20  # a scan of 100 megapixels as TIFF; larger is a mis
 MAX_RECORDING_BYTES = 4 << 30  # four hours of stereo WAV at 44.1 kHz are 2.5 GB
 HEAD_BYTES = 512
 CHUNK_BYTES = 1 << 20
+ROWS_AT_ONCE = 10_000
 # The file may be readable tomorrow although nothing that its version tells has changed.
 WORTH_ANOTHER_TRY: set[str | None] = {"unreadable"}
 VERSION_KEY = ["source", "source_id", "version"]
@@ -92,7 +95,7 @@ def list_sources(home: Home, named: Sequence[str]) -> Listing:
         known = _known_versions(home, name)
         new, again = [], []
         for entry in source.entries(location):
-            version = f"{VERSION}.{entry.version}"
+            version = sys.intern(f"{VERSION}.{entry.version}")
             versions.append((name, entry.source_id, version))
             reasons = known.get((entry.source_id, version))
             if reasons is None:
@@ -134,7 +137,7 @@ def remember(home: Home, data_set: str, listing: Listing) -> None:
 def last_listing(home: Home, data_set: str) -> Listing | None:
     """Return what a data set was last built from; no entry of it is new."""
     try:
-        versions = pq.ParquetFile(_listing_path(home, data_set)).read()
+        versions = pq.ParquetFile(opened(_listing_path(home, data_set))).read()
         sources = json.loads(versions.schema.metadata[b"sources"])
     except (OSError, pa.ArrowInvalid, KeyError, TypeError):  # it is a convenience: the sources can be listed anew
         return None
@@ -145,33 +148,42 @@ def _listing_path(home: Home, data_set: str) -> Path:
     return home.root / "listings" / f"{data_set}.parquet"
 
 
-def _known_versions(home: Home, name: str) -> dict[tuple[str, str], set[str | None]]:
+def _known_versions(home: Home, name: str) -> dict[tuple[str, str], frozenset[str | None]]:
     """Return how every version that was ever tried ended: the reasons of its rows, None where it was fetched."""
     rows = read_tables(home.items(name), ITEMS, ["source_id", "version", "reason"])
-    known: dict[tuple[str, str], set[str | None]] = {}
-    for source_id, version, reason in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-        known.setdefault((source_id, version), set()).add(reason)
+    known: dict[tuple[str, str], frozenset[str | None]] = {}
+    alone: dict[str | None, frozenset[str | None]] = {}  # one set for all that ended alike: there are millions
+    for source_id, version, reason in _values(rows):
+        key = (source_id, sys.intern(version))
+        only = alone.setdefault(reason, frozenset([reason]))
+        known[key] = known[key] | only if key in known else only
     return known
 
 
-def collect_batch(batch: Batch) -> int:
-    """Fetch a batch's files into the blobs, write a row for every entry, and return how many were refused."""
+def _values(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows as tuples, a few at a time in memory."""
+    for batch in rows.to_batches(ROWS_AT_ONCE):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def collect_batch(batch: Batch) -> Counter[str | None]:
+    """Fetch a batch's files into the blobs, write a row for every entry, and count them by reason, None of the kept."""
     removed = tombstones.refused_ids(batch.home, batch.source)
     rows = [_removed(batch, e) if e.source_id in removed else _row(batch, e) for e in batch.entries]
     name = digest([[row["source_id"], row["version"], row["sha256"], row["reason"]] for row in rows])
     batch.home.write_table(batch.home.items(batch.source) / f"{name[:32]}.parquet", pa.Table.from_pylist(rows, ITEMS))
-    return sum(row["reason"] is not None for row in rows)
+    return Counter(row["reason"] for row in rows)
 
 
-def _removed(batch: Batch, entry: Entry) -> dict[str, object]:
+def _removed(batch: Batch, entry: Entry) -> dict[str, Any]:
     """Return the row of an entry that is not even read."""
     named = {"source": batch.source, "source_id": entry.source_id, "version": f"{VERSION}.{entry.version}"}
     return named | {"sha256": None, "reason": tombstones.REASON}
 
 
-def _row(batch: Batch, entry: Entry) -> dict[str, object]:
+def _row(batch: Batch, entry: Entry) -> dict[str, Any]:
     facts = entry.facts
-    row: dict[str, object] = {
+    row: dict[str, Any] = {
         "source": batch.source,
         "source_id": entry.source_id,
         "version": f"{VERSION}.{entry.version}",

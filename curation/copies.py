@@ -18,7 +18,7 @@ from curation.decoder import Decoder
 from curation.duplicates import THUMBNAIL_SIDE, Looks
 from curation.errors import attempt
 from curation.measure import Step
-from curation.store import Home, digest
+from curation.store import Home, digest, opened
 from rules.schema import ImageSettings, RuleSet
 
 VERSION = 1  # raise it when the same measurements would give other copies
@@ -64,9 +64,12 @@ def fingerprint(home: Home, sha256: str, modality: str) -> dict[str, str] | None
     step = {"image": "images", "music": "recordings"}[modality]
     is_it = (pc.field("sha256") == sha256) & pc.field("reason").is_null()
     for path in sorted((home.root / "derived").glob(f"{step}-*/*.parquet")):
-        for row in pq.read_table(path, filters=is_it).to_pylist():
+        for row in pq.read_table(opened(path), filters=is_it).to_pylist():
             return _written(modality, row)
-    measured = attempt(lambda: _measured(home.blob(sha256), modality)) if home.blob(sha256).exists() else None
+    if not home.blob(sha256).exists():
+        return None
+    with home.at_hand(home.blob(sha256)) as blob:
+        measured = attempt(lambda: _measured(blob, modality))
     return _written(modality, measured) if isinstance(measured, Mapping) else None
 
 
@@ -121,7 +124,7 @@ def _recordings(home: Home, step: Step, measured: pa.Table, removed: Sequence[Fi
     name = digest(["removed recordings", VERSION, step.key, digest(heard.to_pylist()), prints])
     path = home.derived("links", name) / "removed-recordings.parquet"
     if path.exists():
-        return flat(pq.read_table(path)["sha256"])
+        return flat(pq.read_table(opened(path))["sha256"])
     others = [np.frombuffer(base64.b64decode(one), "<u4") for one in prints]
     bulk = measure.measured(home, step, heard, bulk=True)
     like = fingerprints.recordings_like(others, links.prints_of(bulk))

@@ -14,7 +14,7 @@ from curation import evidence, measure
 from curation.columns import Ints, flat, mask, places, taken
 from curation.evidence import Evidence
 from curation.releases import Release, latest
-from curation.store import Home
+from curation.store import Home, opened
 from curation.tagging import Fitting
 from rules import engine
 from rules.engine import Facts
@@ -165,7 +165,7 @@ class _Side:
         labels = pa.nulls(len(self.items), pa.string())
         if release:
             held = pq.read_table(
-                release.folder / "assignment.parquet",
+                opened(release.folder / "assignment.parquet"),
                 columns=["sha256", "label"],
                 filters=(pc.field("side") == modality) & pc.field("pair_id").is_valid(),
             )

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation import audio, images
-from curation.batches import batched
-from curation.store import Home, digest
+from curation import audio, damage, images
+from curation.batches import MIN_BATCHES
+from curation.store import Home, digest, opened
 from rules.schema import RuleSet
 
 MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -18,7 +18,7 @@ CLIPS = pa.schema([("pair_id", pa.string()), ("image", MEDIA), ("audio", MEDIA)]
 MAX_CLIPS_PER_BATCH = 64  # the temporary file of a batch holds 340 MB
 Place = tuple[Path, int]  # an Arrow file and the record batch in it
 Clip = tuple[str, int]  # sha256 of the recording, start sample
-Row = tuple[Path, str]  # a Parquet file of the parent release and the pair_id of a row
+Row = tuple[Path, str, str]  # a Parquet file of the parent release, its sha256, and the pair_id of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class CutBatch:
 
     def places(self) -> dict[str, Place]:
         """Return where the media of each pair lie, by pair_id."""
-        return {row["pair_id"]: (self.path, at) for at, row in enumerate(self.rows)}
+        path = self.path
+        return {row["pair_id"]: (path, at) for at, row in enumerate(self.rows)}
 
 
 def cut_batches(home: Home, work: Path, rule_set: RuleSet, new: pa.Table, released: Released) -> list[CutBatch]:
@@ -70,9 +71,20 @@ def cut_batches(home: Home, work: Path, rule_set: RuleSet, new: pa.Table, releas
     for rows in by_recording.values():
         rows.sort(key=lambda row: (row["clip"] is not None, row["start_sample"]))  # as `_clips` yields them
     recordings = [rows for _, rows in sorted(by_recording.items())]
-    most = max((len(rows) for rows in recordings), default=1)
-    parts = batched(recordings, max(1, MAX_CLIPS_PER_BATCH // most))
-    return [CutBatch(home, work, rule_set, [row for rows in part for row in rows]) for part in parts]
+    most = max(1, min(MAX_CLIPS_PER_BATCH, -(-len(new) // MIN_BATCHES)))
+    return [CutBatch(home, work, rule_set, rows) for rows in _packed(recordings, most)]
+
+
+def _packed(recordings: Sequence[list[dict[str, Any]]], most: int) -> Iterator[list[dict[str, Any]]]:
+    """Join the rows of recordings, in their order, into batches of so many rows, or of one recording that has more."""
+    held: list[dict[str, Any]] = []
+    for rows in recordings:
+        if held and len(held) + len(rows) > most:
+            yield held
+            held = []
+        held = held + rows
+    if held:
+        yield held
 
 
 def cut_batch(batch: CutBatch) -> Path:
@@ -99,7 +111,10 @@ def _clips(batch: CutBatch) -> Iterator[tuple[dict[str, Any], bytes]]:
         new = [row for row in rows if row["clip"] is None]
         if new:
             starts = [row["start_sample"] for row in new]
-            yield from zip(new, audio.cut(batch.home.blob(sha256), batch.rule_set.audio, starts), strict=True)
+            path = batch.home.blob(sha256)
+            with batch.home.at_hand(path) as blob:
+                damage.check(path, sha256, blob)
+                yield from zip(new, audio.cut(blob, batch.rule_set.audio, starts), strict=True)
         for row in rows[len(new) :]:
             yield row, _released(row["clip"], "audio")
 
@@ -107,13 +122,17 @@ def _clips(batch: CutBatch) -> Iterator[tuple[dict[str, Any], bytes]]:
 def _picture(batch: CutBatch, row: dict[str, Any]) -> bytes:
     if row["picture"] is not None:
         return _released(row["picture"], "image")
-    return images.encode(batch.home.blob(row["image_sha256"]), batch.rule_set.image)
+    path = batch.home.blob(row["image_sha256"])
+    with batch.home.at_hand(path) as blob:
+        damage.check(path, row["image_sha256"], blob)
+        return images.encode(blob, batch.rule_set.image)
 
 
 def _released(row: Row, column: str) -> bytes:
     """Return the bytes that a released row holds in one of its media columns."""
-    path, pair_id = row
-    file = pq.ParquetFile(path)
+    path, sha256, pair_id = row
+    damage.check(path, sha256)
+    file = pq.ParquetFile(opened(path))
     for group in range(file.num_row_groups):
         ids = file.read_row_group(group, ["pair_id"])["pair_id"].to_pylist()
         if pair_id in ids:

@@ -1,8 +1,10 @@
 """One ffmpeg process that turns a blob into PCM, told which containers it may open and ended on every path."""
 
+import errno
 import os
 import re
 import selectors
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +18,7 @@ import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
 
-from curation.errors import ItemError
+from curation.errors import ItemError, TransientError
 
 STALL_S = 120  # a decoder that gives nothing for so long hangs
 MAX_ERROR_RATE = 0.1  # share of packets that may be damaged; each one missing shifts all that follows
@@ -24,6 +26,12 @@ MISSING_S = 2.0  # a file that decodes to less than it declares, by more than th
 PIPE_BYTES = 1 << 20  # 64 KB, the default, costs a switch between the processes for each 0.4 s
 LOG_BYTES = 1 << 20
 SAMPLE_BYTES = 2
+
+# Who sends these means the process and not the recording: a person, a service manager, a kernel short of memory or
+# that lets nobody compute for longer.
+_SENT = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
+FROM_OUTSIDE = {-number for number in _SENT}
+DISK_FULL = 256 - errno.ENOSPC  # how ffmpeg ends that cannot write, even where its log has no room either
 
 # Demuxers that read one file and open no other: no playlist (hls, dash, concat), no picture, no device. Names of
 # `ffmpeg -demuxers`; ffmpeg tells them by content, a blob has no extension.
@@ -39,10 +47,17 @@ MERGE_FRAMES = "asetnsamples=n=16384:p=0,"
 MONO_TO_STEREO = "volume=volume='if(eq(nb_channels,1),sqrt(2),1)':precision=float,"
 RESAMPLE = "aresample=resampler=soxr"  # leaves a recording that has the rate already as it is
 
+# The log holds what the file says of itself, too, in lines that are indented. ffmpeg's own begin with their level, and
+# where it caught a signal, wrote what it had and ended with a code of its own, the last one tells.
+_SIGNAL = re.compile(r"^\[info\] Exiting normally, received signal (\d+)\.\s*\Z", re.MULTILINE)
 _ERROR = re.compile(r"^(?:\[[^\]]*\] )*\[(?:error|fatal)\] (.*)$", re.MULTILINE)
 _DURATION = re.compile(r"^\[info\]   Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
 _STREAM = re.compile(r"^\[info\]   Stream #0:\d+(?!.*\(attached pic\)).*: (?:Audio|Video): ", re.MULTILINE)
 _CUT_WAV = re.compile(r"^\[in#0/wav[^\]]*\] \[warning\] corrupt input packet", re.MULTILINE)
+
+
+class DecoderEnded(TransientError):
+    """Something outside ended a decoder: what it was decoding may be whole."""
 
 
 class Decoder:
@@ -140,6 +155,8 @@ class Decoder:
 
         Raises:
             ItemError: "no_audio", or "undecodable_audio" if it failed.
+            DecoderEnded: it was ended from outside.
+            OSError: its folder for temporary files is full.
         """
         try:
             code = self._process.wait(STALL_S)
@@ -148,11 +165,24 @@ class Decoder:
         if not code:
             return
         log = self._read_log()
+        self._excuse(code, log)
         if "matches no streams" in log:
             raise ItemError("no_audio", "nothing in it is sound")
         found = _ERROR.search(log)
         words = found[1].replace(str(self._path), "the file") if found else f"it ended with {code}"
         raise ItemError("undecodable_audio", "ffmpeg: " + words.replace(f" '{CONTAINERS}'", ""))
+
+    def _excuse(self, code: int, log: str) -> None:
+        """Raise what this machine is to blame for: it must not become a rejection of the recording."""
+        caught = _SIGNAL.search(log)
+        number = int(caught[1]) if caught else -code
+        if -number in FROM_OUTSIDE:
+            raise DecoderEnded(
+                f"{self._path}: ffmpeg was ended by {signal.Signals(number).name} while it decoded it, as a kernel "
+                "does that is short of memory; the same command goes on from there"
+            )
+        if code == DISK_FULL or any(os.strerror(errno.ENOSPC) in words for words in _ERROR.findall(log)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._folder.name)
 
     def fingerprint(self) -> bytes:
         """Return chromaprint's raw items, little-endian uint32, of a recording read to its end."""

@@ -88,11 +88,7 @@ def eligible(
     released[blobs.earlier[memory.is_released(modality)]] = True
     released = released[blobs.items]
     nobody = np.zeros(len(rows), dtype=bool)
-    copies = _copies_of_released(universe, _rank(items, own, universe, released, nobody), released)
-    # What an earlier release held has a split for life: it ties its copies to that, and is no mere copy itself.
-    copies.kept_by[mask(universe.earlier["split"].is_valid())[: universe.count]] = -1
-    universe = universe.without(copies.kept_by >= 0)
-    grouped = _groups(universe)
+    universe, copies, grouped = _without_copies(universe, _rank(items, own, universe, released, nobody), released)
     rank = _rank(items, own, universe, released, grouped.leaks)
     found = _duplicates(universe, copies, grouped.leaks, rank)
     _reject_duplicates(modality, found, rows, rejections)
@@ -312,12 +308,6 @@ def _rank(items: pa.Table, own: pa.Table, universe: _Universe, released: Bools, 
     return rank
 
 
-def _copies_of_released(universe: _Universe, rank: Ints, released: Bools) -> Duplicates:
-    """Find the new items that duplicate one of the parent release: the row of that one, and the reason."""
-    exact, alike, similar = (universe.within(edges) for edges in (universe.exact, universe.alike, universe.similar))
-    return clusters.of_released(exact, alike, similar, universe.reason, released, rank)
-
-
 @dataclass(frozen=True, slots=True)
 class _Grouped:
     """The groups of a universe.
@@ -346,6 +336,31 @@ def _groups(universe: _Universe) -> _Grouped:
     np.maximum.at(splits, groups, before)  # the later split wins
     leaks = (before != NO_SPLIT) & (before != splits[groups])
     return _Grouped(groups, names, splits, leaks[: universe.count])
+
+
+def _without_copies(universe: _Universe, rank: Ints, released: Bools) -> tuple[_Universe, Duplicates, _Grouped]:
+    """Leave out the new items that duplicate one of the parent release: return the rest, those copies, the groups.
+
+    Nothing gives way to a leak, for that does not stay: what duplicates leaks only is no copy. So it ties groups too,
+    of which more leaks may come.
+    """
+    while True:
+        copies = _copies_of_released(universe, rank, released)
+        twins = copies.kept_by >= 0
+        rest = universe.without(twins)
+        grouped = _groups(rest)
+        if not grouped.leaks[copies.kept_by[twins]].any():
+            return rest, copies, grouped
+        released = released & ~grouped.leaks
+
+
+def _copies_of_released(universe: _Universe, rank: Ints, released: Bools) -> Duplicates:
+    """Find the new items that duplicate one of the parent release: the row of that one, and the reason."""
+    exact, alike, similar = (universe.within(edges) for edges in (universe.exact, universe.alike, universe.similar))
+    copies = clusters.of_released(exact, alike, similar, universe.reason, released, rank)
+    # What an earlier release held has a split for life: it ties its copies to that, and is no mere copy itself.
+    copies.kept_by[mask(universe.earlier["split"].is_valid())[: universe.count]] = -1
+    return copies
 
 
 def _duplicates(universe: _Universe, copies: Duplicates, leaks: Bools, rank: Ints) -> Duplicates:

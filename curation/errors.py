@@ -8,6 +8,8 @@ Anything else is a bug: the run fails at once, with its traceback.
 from collections.abc import Callable
 from typing import TypeVar
 
+from rules.errors import ConfigurationError
+
 T = TypeVar("T")
 
 # reason -> (stage, what it says of the item). Published in every rejection: add to it, never rename.
@@ -96,6 +98,14 @@ class ItemError(Exception):
 
 class TransientError(Exception):
     """The world is busy (429, 5xx, timeout): the same call may pass later."""
+
+
+class HomeBusy(TransientError):
+    """The work folder cannot be used now: nobody's item is to blame, and nothing can be written down."""
+
+
+class NotPublished(ConfigurationError):
+    """A place holds no data set: its name is wrong, or nothing was published there yet."""
 
 
 def attempt(work: Callable[[], T]) -> T | ItemError:

@@ -13,7 +13,8 @@ from curation import evidence, measure, tombstones
 from curation.evidence import Evidence
 from curation.releases import Release, get, numbers
 from curation.schemas import ITEMS
-from curation.store import Home
+from curation.store import Home, opened
+from curation.stored import read_files
 from rules import engine
 from rules.engine import Tag, Trial
 from rules.errors import ConfigurationError
@@ -199,16 +200,12 @@ def _names(rows: pa.Table) -> list[Name]:
 
 
 def _read_items(home: Home, columns: list[str], only: pc.Expression | None = None) -> pa.Table:
-    paths = sorted((home.root / "items").glob("*/*.parquet"))
-    return (
-        pq.read_table(paths, columns=columns, schema=ITEMS, filters=only)
-        if paths
-        else ITEMS.empty_table().select(columns)
-    )
+    return read_files(sorted((home.root / "items").glob("*/*.parquet")), ITEMS, columns, only)
 
 
 def _read(release: Release, name: str, columns: list[str], only: pc.Expression) -> list[Row]:
-    rows: list[Row] = pq.read_table(release.folder / f"{name}.parquet", columns=columns, filters=only).to_pylist()
+    path = opened(release.folder / f"{name}.parquet")
+    rows: list[Row] = pq.read_table(path, columns=columns, filters=only).to_pylist()
     return rows
 
 
@@ -286,7 +283,7 @@ def _measured(home: Home, rule_set: RuleSet, items: pa.Table) -> pa.Table | None
     paths = sorted(home.derived(step.name, step.key).glob("*.parquet")) if step else []
     if not step or not paths:
         return None
-    rows = pq.read_table(paths, schema=step.schema, filters=pc.field("sha256") == items["sha256"][0])
+    rows = read_files(paths, step.schema, step.schema.names, pc.field("sha256") == items["sha256"][0])
     return rows.slice(0, 1) if len(rows) else None
 
 

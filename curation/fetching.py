@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from curation import ingested, sources
-from curation.errors import ItemError, TransientError
+from curation.errors import HomeBusy, ItemError, TransientError
 from curation.found import text
 from curation.ingested import Journal, Row
 from curation.schemas import ITEMS
@@ -50,9 +50,9 @@ class Brake:
         """Say why nothing more may be fetched from a source; nothing while it may."""
         if self._quota_bytes is not None and self._stored_bytes >= self._quota_bytes:
             return f"the quota of {self._quota_bytes:,} bytes is reached: {self._stored_bytes:,} bytes are stored"
-        free = shutil.disk_usage(self._home.root).free
+        free = shutil.disk_usage(self._home.local).free
         if free < SPARE_DISK_BYTES:
-            return f"{self._home.root}: {free:,} bytes of disk are free, and {SPARE_DISK_BYTES:,} are to stay free"
+            return f"{self._home.local}: {free:,} bytes of disk are free, and {SPARE_DISK_BYTES:,} are to stay free"
         return self._paused.get(source, "")
 
     def add(self, fetched: Fetched) -> None:
@@ -71,7 +71,7 @@ class Brake:
 def _beside_bytes(home: Home) -> int:
     """Return what files take that were fetched and are no blobs: archives, and parts of what is on its way."""
     size_bytes = 0
-    for path in (path for folder in ("archives", "partial") for path in (home.root / folder).rglob("*")):
+    for path in (path for folder in ("archives", "partial") for path in (home.local / folder).rglob("*")):
         with suppress(FileNotFoundError):  # another process is done with it
             size_bytes += path.stat().st_size if path.is_file() else 0
     return size_bytes
@@ -178,6 +178,8 @@ def _outcomes(batch: FetchBatch, rows: list[Row]) -> Iterator[tuple[int, Fetched
             yield index, outcome
     except ItemError as error:
         yield from ((index, error) for index in sorted(left))
+    except HomeBusy:
+        raise
     except TransientError as error:
         yield from ((index, ItemError(NOT_NOW, str(error))) for index in sorted(left))
     finally:

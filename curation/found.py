@@ -17,7 +17,7 @@ from curation.columns import Bools, Ints, first_rows, flat, mask, places, taken
 from curation.errors import ItemError
 from curation.schemas import FOUND, TAG
 from curation.sources import UNKNOWN_LICENSE, Found
-from curation.store import Home, digest
+from curation.store import Home, digest, opened
 from rules.collecting import Query
 
 DIGEST_DIGITS = 32
@@ -61,7 +61,7 @@ def read_list(path: Path) -> FoundList | None:
     """Return a list; None if it was never listed."""
     if not path.exists():
         return None
-    rows = pq.ParquetFile(path).read()
+    rows = pq.ParquetFile(opened(path)).read()
     about = json.loads(rows.schema.metadata[b"list"])
     tags = tuple((kind, word) for kind, word in about["tags"])
     return FoundList(about["name"], about["rule_set"], tags, rows.cast(FOUND), about["is_asked"])
@@ -70,7 +70,7 @@ def read_list(path: Path) -> FoundList | None:
 def count(home: Home, source: str, name: str) -> int:
     """Return how many items were ever found in a list."""
     path = path_of(home, source, name)
-    return int(pq.read_metadata(path).num_rows) if path.exists() else 0
+    return int(pq.read_metadata(opened(path)).num_rows) if path.exists() else 0
 
 
 def read(home: Home, source: str) -> list[FoundList]:

@@ -1,10 +1,10 @@
 """The past of a work folder: its releases at a glance, and what of it nobody needs any more."""
 
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import measure, model_tags
+from curation import measure, model_tags, stored
 from curation.measure import Step
 from curation.publishing import records
 from curation.publishing.records import Record
 from curation.releases import Release, get, numbers, rule_set_of, tidy
 from curation.schemas import ITEMS
-from curation.store import MARKER, Home, digest, read_tables
+from curation.store import MARKER, Home, digest, files_below, in_order, opened, read_tables, remove_tree, whole
 from rules.errors import ConfigurationError
+
+CUT_OFF = timedelta(hours=1)  # a machine that lost its lease may come back and still want what it sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,10 @@ def summaries(home: Home) -> list[Summary]:
 
 def _summary(release: Release, parent: Release | None, published: list[Record]) -> Summary:
     manifest = release.manifest
-    rows = pq.read_table(release.folder / "assignment.parquet", columns=["label", "pair_id"])
-    parents_files = _inodes([parent.folder]) if parent else {}
+    rows = pq.read_table(opened(release.folder / "assignment.parquet"), columns=["label", "pair_id"])
+    is_on_disk = isinstance(release.folder, Path)  # elsewhere each release has files of its own
+    parents_files = _inodes([parent.folder]) if parent and is_on_disk else {}
+    own_files = _inodes([release.folder]) if parents_files else {}
     return Summary(
         release=release.number,
         parent=manifest["parent"],
@@ -74,7 +78,7 @@ def _summary(release: Release, parent: Release | None, published: list[Record]) 
         digest=manifest["rule_set"]["digest"],
         seed=manifest["seed"],
         size_bytes=sum(file["size_bytes"] for file in manifest["files"].values()),
-        shared_bytes=sum(size for inode, (_, size) in _inodes([release.folder]).items() if inode in parents_files),
+        shared_bytes=sum(size for inode, (_, size) in own_files.items() if inode in parents_files),
         published=published,
     )
 
@@ -113,6 +117,8 @@ def alone(home: Home) -> Iterator[None]:
                 raise ConfigurationError(
                     f"{home.root}: a build is running, or an ingest; nothing is removed before it has ended"
                 )
+        if not home.is_remote:  # there temporaries lie on this machine, and none of them is anybody's left
+            home.sweep_all()
         yield
 
 
@@ -162,11 +168,12 @@ def garbage(home: Home, keep: int) -> Garbage:
             own.append(_known([release]))
     sha256s = pc.unique(pa.chunked_array(own, pa.string()))
     sha256s = sha256s.filter(pc.invert(pc.is_in(sha256s, value_set=needed)))
-    blobs = sorted((home.root / "blobs" / "sha256").glob("*/*/*"))
+    blobs, are_settled = _blobs(home)
     names = pa.array([path.name for path in blobs], pa.string())
     listed = [read_tables(folder, ITEMS, ["sha256"])["sha256"] for folder in (home.root / "items").glob("*")]
     asked_for = pc.unique(pa.chunked_array([needed, *(chunk for column in listed for chunk in column.chunks)]))
     is_free = pc.or_(pc.is_in(names, value_set=sha256s), pc.invert(pc.is_in(names, value_set=asked_for)))
+    is_free = pc.and_(is_free, are_settled)
     return Garbage(
         releases=[release.number for release in go],
         blobs=[path for path, goes in zip(blobs, is_free.to_pylist(), strict=True) if goes],
@@ -174,6 +181,18 @@ def garbage(home: Home, keep: int) -> Garbage:
         tables=_unused_tables(home, stay, names.filter(pc.invert(is_free))),
         leftovers=leftovers(home),
     )
+
+
+def _blobs(home: Home) -> tuple[list[Path], pa.Array]:
+    """Return the blobs, and which of them no machine may want that was cut off since it sent them."""
+    folder = home.root / "blobs" / "sha256"
+    if not home.is_remote:
+        blobs = sorted(folder.glob("*/*/*"))
+        return blobs, pa.repeat(True, len(blobs))
+    from curation import object_storage
+
+    ages = object_storage.ages_below(folder)
+    return list(ages), pa.array([age >= CUT_OFF for age in ages.values()], pa.bool_())
 
 
 def _parted(home: Home, keep: int) -> tuple[list[Release], list[Release]]:
@@ -196,7 +215,7 @@ def _known(releases: Iterable[Release]) -> pa.Array:
         for name in ("assignment", "rejections"):
             path = release.folder / f"{name}.parquet"
             try:
-                columns.append(pq.read_table(path, columns=["sha256"])["sha256"])
+                columns.append(pq.read_table(opened(path), columns=["sha256"])["sha256"])
             except (OSError, pa.ArrowException) as error:
                 raise ConfigurationError(f"{path} cannot be read; `artune verify` tells more") from error
     sha256s = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
@@ -207,13 +226,19 @@ def _unused_tables(home: Home, stay: Sequence[Release], blobs: pa.Array) -> list
     """Return the tables of measurements that no step of today reads, and those whose blobs are all gone."""
     steps = _steps(stay)
     names, read = {step.name for step in steps}, {home.derived(step.name, step.key) for step in steps}
-    unused = []
-    for folder in sorted((home.root / "derived").glob("*")):
-        for path in sorted(folder.glob("*.parquet")) if folder.name.rpartition("-")[0] in names else ():
-            sha256s = pq.read_table(path, columns=["sha256"])["sha256"]
-            if folder not in read or not pc.any(pc.is_in(sha256s, value_set=blobs)).as_py():
-                unused.append(path)
-    return unused
+
+    def is_unused(path: Path) -> bool:
+        sha256s = pq.read_table(opened(path), columns=["sha256"])["sha256"]
+        return path.parent not in read or not pc.any(pc.is_in(sha256s, value_set=blobs)).as_py()
+
+    folders = sorted((home.root / "derived").glob("*"))
+    paths = [
+        path
+        for folder in folders
+        if folder.name.rpartition("-")[0] in names
+        for path in sorted(folder.glob("*.parquet"))
+    ]
+    return [path for path, goes in zip(paths, in_order(is_unused, paths), strict=True) if goes]
 
 
 def _steps(stay: Sequence[Release]) -> list[Step]:
@@ -232,44 +257,48 @@ def leftovers(home: Home) -> list[Path]:
 
 
 def remove(home: Home, found: Garbage) -> None:
-    """Remove what was found; killed at any moment, it leaves a valid work folder."""
+    """Remove what was found; killed at any moment, it leaves a valid work folder.
+
+    Raises:
+        HomeBusy: others may use the folder by now.
+    """
+    home.check_leases()  # before all, for somebody may have been asked for long
     _forget_items(home, found.sha256s)  # an item whose row is there needs its blob
-    for path in (*found.blobs, *found.tables):
-        path.unlink(missing_ok=True)
-        remove_empty(path.parent, home.root)
+    stored.remove(home, [*found.blobs, *found.tables])
     for number in found.releases:
+        home.check_leases()
         folder = home.release(number)
         folder.with_name(f"{number}.claim").unlink(missing_ok=True)  # without the JSON it would look unfinished
         folder.with_name(f"{number}.json").unlink()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
     for folder in found.leftovers:
-        shutil.rmtree(folder, ignore_errors=True)
+        home.check_leases()
+        remove_tree(folder)
     tidy(home)
 
 
 def _forget_items(home: Home, sha256s: pa.Array) -> None:
     """Write the tables of items without these; a row that is there twice for a moment does no harm."""
-    for path in sorted((home.root / "items").glob("*/*.parquet")):
-        rows = pq.read_table(path)  # of a web source it has columns beside those of ITEMS
-        goes = pc.is_in(rows["sha256"], value_set=sha256s)
-        if not pc.any(goes).as_py():
+
+    def has_some(path: Path) -> bool:
+        found = pq.read_table(whole(path), columns=["sha256"])["sha256"]
+        return bool(pc.any(pc.is_in(found, value_set=sha256s)).as_py())
+
+    paths = sorted((home.root / "items").glob("*/*.parquet"))
+    for path, holds in zip(paths, in_order(has_some, paths), strict=True):
+        if not holds:
             continue
-        rest = rows.filter(pc.invert(goes))
+        rows = pq.read_table(whole(path))  # of a web source it has columns beside those of ITEMS
+        rest = rows.filter(pc.invert(pc.is_in(rows["sha256"], value_set=sha256s)))
         if len(rest):
             name = digest([path.stem, rest["source_id"].to_pylist(), rest["version"].to_pylist()])
             home.write_table(path.with_name(f"{name[:32]}.parquet"), rest)
+        home.check_leases()
         path.unlink()
 
 
-def remove_empty(folder: Path, root: Path) -> None:
-    """Remove a folder and those around it, as far as nothing is in them."""
-    while folder != root and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
-
-
 def _inodes(paths: Iterable[Path]) -> dict[tuple[int, int], tuple[int, int]]:
-    """Return for every file below some paths how many of its names are there, and its bytes."""
+    """Return for every file below some paths of a disk how many of its names are there, and its bytes."""
     names: Counter[tuple[int, int]] = Counter()
     sizes = {}
     for path in paths:
@@ -281,5 +310,12 @@ def _inodes(paths: Iterable[Path]) -> dict[tuple[int, int], tuple[int, int]]:
     return {inode: (links - names[inode], size) for inode, (links, size) in sizes.items()}
 
 
-def _freed_bytes(paths: Iterable[Path]) -> int:
+def _freed_bytes(paths: Sequence[Path]) -> int:
+    if paths and not isinstance(paths[0], Path):  # no name there is a link of another
+        return _remote_bytes(paths)
     return sum(size for other_names, size in _inodes(paths).values() if not other_names)
+
+
+def _remote_bytes(paths: Sequence[Path]) -> int:
+    """Return the bytes of files on object storage, and of those below folders there."""
+    return sum(in_order(lambda path: sum(size for _, size in files_below(path)) or path.stat().st_size, paths))

@@ -298,10 +298,7 @@ def held(home: Home, jobs: Sequence[Asked]) -> Iterator[None]:
     """
     with home.in_use(), ExitStack() as stack:
         for job in jobs:
-            lock = ingested.working_folder(home, job.name) / "lock"
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            lock.touch()
-            if not stack.enter_context(home.locked(lock)):
+            if not stack.enter_context(home.locked(ingested.lock(home, job.name))):
                 raise ConfigurationError(f"{home.root}: another ingest of {job.name} is running; wait for its end")
         home.sweep()
         for job in jobs:

@@ -17,6 +17,7 @@ from curation.found import DIGEST_DIGITS, as_json, text, year
 from curation.schemas import INGESTED
 from curation.sources import UNKNOWN_LICENSE, Facts, Fetched
 from curation.store import Home, digest, read_tables
+from curation.stored import are_there
 
 Row = dict[str, Any]
 
@@ -149,8 +150,17 @@ def write_rows(home: Home, source: str, rows: pa.Table) -> None:
 
 
 def working_folder(home: Home, source: str) -> Path:
-    """Return where an ingest keeps its lock and its journals."""
-    return home.root / "fetching" / source
+    """Return where an ingest keeps its journals: on the machine that fetches, wherever the work folder is."""
+    return home.local / "fetching" / source
+
+
+def lock(home: Home, source: str) -> Path:
+    """Return what whoever fetches from a source holds, on whatever machine."""
+    path = home.root / "fetching" / source / "lock"
+    if not home.is_remote:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return path
 
 
 class Journal:
@@ -180,9 +190,9 @@ def convert_journals(home: Home, source: str, *, was_killed: bool = True) -> Non
     paths = sorted(working_folder(home, source).glob("*.jsonl"))
     if not paths:
         return
-    rows = (row for path in paths for row in _lines(path))
+    rows: Iterator[Row] = (row for path in paths for row in _lines(path))
     if was_killed:  # no table named these blobs: `artune gc` may have taken one for garbage
-        rows = (row for row in rows if not row["sha256"] or home.blob(row["sha256"]).exists())
+        rows = _with_blob(home, rows)
     tables = [INGESTED.empty_table()]
     while part := list(islice(rows, _ROWS_AT_ONCE)):
         tables.append(pa.Table.from_pylist(part, INGESTED))
@@ -197,13 +207,20 @@ def convert_journals(home: Home, source: str, *, was_killed: bool = True) -> Non
         path.unlink()
 
 
+def _with_blob(home: Home, rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield the rows whose blob is there, or that never had one."""
+    while part := list(islice(rows, _ROWS_AT_ONCE)):
+        blobs = [home.blob(row["sha256"]) for row in part if row["sha256"]]
+        gone = {blob.name for blob, is_there in zip(blobs, are_there(blobs), strict=True) if not is_there}
+        yield from (row for row in part if row["sha256"] not in gone)
+
+
 def convert_leftovers(home: Home, sources: Iterable[str]) -> None:
     """Do so before a build reads them; a source that is being ingested right now does it itself."""
     for name in sources:
-        lock = working_folder(home, name) / "lock"
-        if not lock.exists():
+        if not any(working_folder(home, name).glob("*.jsonl")):
             continue
-        with home.in_use(), home.locked(lock) as is_mine:
+        with home.in_use(), home.locked(lock(home, name)) as is_mine:
             if is_mine:
                 convert_journals(home, name)
 

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 
 from curation import duplicates, fingerprints
 from curation.columns import Ints, flat, mask
+from curation.damage import read_whole
 from curation.duplicates import THUMBNAIL_SIDE, Looks, Thumbnails
 from curation.fingerprints import Items
-from curation.store import Home, digest
+from curation.store import Home, digest, opened
 
 VERSION = 1  # raise it when the same measurements would give other links
 _ENDS = ("row", "other")
@@ -94,7 +95,7 @@ def _kept(home: Home, name: str, table: Measured, search: Callable[[pa.Table], I
     blobs = hashlib.sha256("\n".join(table.sha256s.to_pylist()).encode()).hexdigest()
     path = home.derived("links", digest([name, VERSION, table.key, blobs])) / f"{name}.parquet"
     if path.exists():
-        kept = pq.ParquetFile(path).read()
+        kept = read_whole(path, lambda: pq.ParquetFile(opened(path), page_checksum_verification=True).read())
         return np.stack([kept[end].to_numpy() for end in _ENDS], axis=1)
     found = search(table.whole())
     if keep:

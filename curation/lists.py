@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from curation import found
-from curation.errors import ItemError, TransientError
+from curation.errors import HomeBusy, ItemError, TransientError
 from curation.fetching import NOT_NOW, at_work
 from curation.found import FoundList
 from curation.sources import Found
@@ -104,6 +104,8 @@ def _until_broken(batch: ListBatch, failures: list[ItemError]) -> Iterator[Found
         yield from module.found(batch.query, tools)
     except ItemError as error:
         failures.append(error)
+    except HomeBusy:
+        raise
     except TransientError as error:
         failures.append(ItemError(NOT_NOW, str(error)))
 

@@ -1,8 +1,10 @@
 """Measurements of blobs: each blob is decoded once for a step's key, whatever release needs it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import audio, images
+from curation import audio, damage, images
 from curation.batches import batched
 from curation.columns import flat, mask
 from curation.errors import ItemError, attempt
 from curation.schemas import BULK, IMAGES, RECORDINGS
 from curation.store import Home, digest, read_tables
 from rules.schema import RuleSet
+
+AT_HAND = 8  # blobs of object storage that are here at a time; a multiple of what a model takes in one pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Step:
     key: str
     settings: Any
     measure: Callable[[Sequence[Path], Any], Iterable[Any]]
+    made_of: Mapping[str, object] = field(default_factory=dict)  # what a person is told where the key changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,15 @@ class Batch:
 def image_step(rule_set: RuleSet) -> Step:
     parameters = rule_set.image.model_dump(include={"max_side_px", "min_side_px"})
     key = digest(["images", images.VERSION, images.decoder_version(), parameters])
-    return Step("images", IMAGES, key, rule_set.image, partial(one_by_one, images.measure))
+    made_of = {"code": images.VERSION, "decoder": images.decoder_version(), **parameters}
+    return Step("images", IMAGES, key, rule_set.image, partial(one_by_one, images.measure), made_of)
 
 
 def recording_step(rule_set: RuleSet) -> Step:
     parameters = rule_set.audio.model_dump(include={"sample_rate_hz", "channels", "clip_s", "silence_dbfs"})
     key = digest(["recordings", audio.VERSION, audio.decoder_version(), parameters])
-    return Step("recordings", RECORDINGS, key, rule_set.audio, partial(one_by_one, audio.measure))
+    made_of = {"code": audio.VERSION, "decoder": audio.decoder_version(), **parameters}
+    return Step("recordings", RECORDINGS, key, rule_set.audio, partial(one_by_one, audio.measure), made_of)
 
 
 def one_by_one(measure: Callable[[Path, Any], Any], paths: Iterable[Path], settings: object) -> Iterator[Any]:
@@ -72,16 +79,28 @@ def pending(home: Home, step: Step, sha256s: pa.ChunkedArray) -> list[Batch]:
     return [Batch(home, step, part) for part in batched(sorted(new.to_pylist()))]
 
 
-def measure_batch(batch: Batch) -> int:
-    """Measure a batch's blobs, write a row for every one, and return how many cannot pass."""
-    found = batch.step.measure([batch.home.blob(sha256) for sha256 in batch.sha256s], batch.step.settings)
+def measure_batch(batch: Batch) -> Counter[str | None]:
+    """Measure a batch's blobs, write a row for every one, and count them by reason, None of those that pass."""
+    found = chain.from_iterable(_measured(batch, part) for part in _parts(batch.sha256s))
     rows = [_row(sha256, measured) for sha256, measured in zip(batch.sha256s, found, strict=True)]
     path = batch.home.derived(batch.step.name, batch.step.key) / f"{digest(list(batch.sha256s))[:32]}.parquet"
     batch.home.write_table(path, pa.Table.from_pylist(rows, batch.step.schema))
-    return sum("reason" in row for row in rows)
+    return Counter(row.get("reason") for row in rows)
 
 
-def _row(sha256: str, measured: Any) -> dict[str, object]:  # noqa: ANN401 - each step has a type of its own
+def _parts(sha256s: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (sha256s[start : start + AT_HAND] for start in range(0, len(sha256s), AT_HAND))
+
+
+def _measured(batch: Batch, sha256s: Sequence[str]) -> list[Any]:
+    paths = [batch.home.blob(sha256) for sha256 in sha256s]
+    with batch.home.all_at_hand(paths) as blobs:
+        for path, sha256, blob in zip(paths, sha256s, blobs, strict=True):
+            damage.check(path, sha256, blob)  # or what befell the file would be held against the item
+        return list(batch.step.measure(blobs, batch.step.settings))
+
+
+def _row(sha256: str, measured: Any) -> dict[str, Any]:  # noqa: ANN401 - each step has a type of its own
     if isinstance(measured, ItemError):
         return {"sha256": sha256, "reason": measured.reason, "detail": measured.detail}
     return {"sha256": sha256, **asdict(measured)}

@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from curation import compiled
+
 LOUDNESS_BLOCK_S = 0.4  # ITU-R BS.1770-4: nothing shorter has a loudness
 ANALYSIS_RATE_HZ = 22_050  # librosa's own default, for which its tempo and onset parameters are tuned
 FFT_SAMPLES = 2_048
@@ -41,6 +43,7 @@ def describe(samples: Waveform, rate_hz: int) -> tuple[float | None, str | None,
     Args:
         samples: shape (frames, channels), range [-1, 1].
     """
+    compiled.ready()
     import librosa  # with numba: seconds to import
     import soxr
     from librosa.onset import onset_detect, onset_strength

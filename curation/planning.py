@@ -19,9 +19,10 @@ from curation.links import Links
 from curation.memory import Memory
 from curation.rejections import UNIT
 from curation.releases import PublishedRules, Release, latest, memory_of, numbers, publish, rule_set_of
+from curation.remeasuring import remeasured
 from curation.schemas import REJECTIONS
 from curation.sending import Sending, estimate
-from curation.store import Home
+from curation.store import Home, in_order, whole
 from curation.tables import assignment_table, pairs_table
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
@@ -97,7 +98,9 @@ def wanted(home: Home, items: pa.Table, memory: Memory, modality: str) -> pa.Chu
     gone = memory.sha256s(modality).filter(
         pc.invert(pc.is_in(memory.sha256s(modality), value_set=mine.combine_chunks()))
     )
-    there = [sha256 for sha256 in pc.unique(gone).to_pylist() if home.blob(sha256).exists()]
+    left = pc.unique(gone).to_pylist()
+    is_there = in_order(lambda blob: blob.exists(), [home.blob(sha256) for sha256 in left])
+    there = [sha256 for sha256, found in zip(left, is_there, strict=True) if found]
     return pa.chunked_array([*mine.chunks, pa.array(there, pa.string())])
 
 
@@ -190,8 +193,8 @@ def plan(home: Home, listing: Listing, rule_set: RuleSet) -> Plan:
     measurements = measured(home, items, published, memory)
     is_ready = _is_ready(items, measurements)
     number = max(numbers(home), default=0) + 1
-    decision = decide(home, number, items.filter(pa.array(is_ready)), measurements, published, memory, keep=False)
-    ready = items.filter(pa.array(is_ready))
+    ready = items if is_ready.all() else items.filter(pa.array(is_ready))  # a copy of millions of rows is much
+    decision = decide(home, number, ready, measurements, published, memory, keep=False)
     by_modality = dict(zip(UNIT, measurements, strict=True))
     idle = evidence.idle_overrides(ready, by_modality, published, decision.evidence)
     waiting = [
@@ -211,7 +214,13 @@ def plan(home: Home, listing: Listing, rule_set: RuleSet) -> Plan:
         lost_to_memory=_lost_to_memory(decision.assignment, labels) if parent else {},
         uncollected=len(waiting),
         unmeasured=int(np.sum(~is_ready)),
-        warnings=[*_forewarned(found), *_warnings(decision.assignment, published), *_left_out(ready, decision), *idle],
+        warnings=[
+            *remeasured(home, items, published, parent),
+            *_forewarned(found),
+            *_warnings(decision.assignment, published),
+            *_left_out(ready, decision),
+            *idle,
+        ],
         sending=estimate(parent, published, found),
     )
 
@@ -251,7 +260,7 @@ def _is_ready(items: pa.Table, measurements: Sequence[pa.Table]) -> Bools:
 def _state_before(parent: Release | None, memory: Memory) -> State:
     if parent is None or memory.pairs is None:
         return changes.NOTHING
-    rejections = pq.ParquetFile(parent.folder / "rejections.parquet").read()
+    rejections = pq.ParquetFile(whole(parent.folder / "rejections.parquet")).read()
     return State(memory.assignment, rejections, memory.pairs)
 
 

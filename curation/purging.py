@@ -6,7 +6,6 @@ Every step finds what is left to do from what is there, so that it may be killed
 import hashlib
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,20 +14,20 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import tombstones
-from curation.building import hash_files, write_pages
+from curation.building import PAGES, hash_files, write_pages
 from curation.card import CONFIGS
 from curation.columns import Bools, mask
-from curation.history import leftovers, remove_empty, unfinished
+from curation.history import leftovers, unfinished
 from curation.releases import Release, get, numbers, rule_set_of, tidy
 from curation.shards import by_bucket, rows_without, write_rows
-from curation.store import Home, file_sha256
-
-PAGES = ("README.md", "report/index.html")
+from curation.store import Home, file_sha256, in_order, opened, remove_tree, whole
+from curation.stored import are_there, remove
 
 Table = tuple[Path, pa.Table, Bools]  # of items, and which of its rows are meant
 
@@ -70,7 +69,8 @@ def purge(home: Home, name: tuple[str, str], sha256s: Sequence[str]) -> Purged:
     partial, archives = _partial_files(home, name, tables), _archives(home, name, tables)
     for path in (*partial, *archives):
         path.unlink()
-    blobs = [home.blob(sha256) for sha256 in sha256s if home.blob(sha256).exists()]
+    all_blobs = [home.blob(sha256) for sha256 in sha256s]
+    blobs = [path for path, is_there in zip(all_blobs, are_there(all_blobs), strict=True) if is_there]
     found = Purged(
         blobs=len(blobs),
         size_bytes=sum(path.stat().st_size for path in blobs),
@@ -81,9 +81,7 @@ def purge(home: Home, name: tuple[str, str], sha256s: Sequence[str]) -> Purged:
         releases=written,
         unfinished=given_up,
     )
-    for path in blobs:  # the last: while a row asks for its blob, it is there
-        path.unlink()
-        remove_empty(path.parent, home.root)
+    remove(home, blobs)  # the last: while a row asks for its blob, it is there
     tidy(home)
     return found
 
@@ -92,8 +90,8 @@ def pairs_of(release: Release, sha256s: Sequence[str]) -> list[dict[str, Any]]:
     """Return pair_id, split and sha256 of the pairs that hold one of these, by pair_id."""
     is_in = pc.field("sha256").isin(pa.array(sha256s, pa.string())) & pc.field("pair_id").is_valid()
     path = release.folder / "assignment.parquet"
-    rows: list[dict[str, Any]] = pq.read_table(path, columns=["pair_id", "split", "sha256"], filters=is_in).to_pylist()
-    return sorted(rows, key=lambda row: str(row["pair_id"]))
+    rows = pq.read_table(opened(path), columns=["pair_id", "split", "sha256"], filters=is_in)
+    return sorted(rows.to_pylist(), key=lambda row: str(row["pair_id"]))
 
 
 def _give_up_unfinished(home: Home) -> list[int]:
@@ -102,10 +100,11 @@ def _give_up_unfinished(home: Home) -> list[int]:
     None of them can go on, for what is removed is one of the inputs.
     """
     claims = unfinished(home)
+    home.check_leases()
     for claim in claims:
         claim.unlink()
     for folder in leftovers(home):
-        shutil.rmtree(folder)
+        remove_tree(folder)
     return sorted(int(claim.stem) for claim in claims)
 
 
@@ -125,6 +124,7 @@ def _purge_release(home: Home, number: int, sha256s: Sequence[str]) -> bool:
     if left:
         write_pages(home, release, rule_set_of(release))
     else:
+        home.check_leases()
         for name in PAGES:  # there is nothing that they could speak of
             (release.folder / name).unlink(missing_ok=True)
     files = release.manifest["files"] | _hashes(release.folder, names)
@@ -143,7 +143,7 @@ def _purge_release(home: Home, number: int, sha256s: Sequence[str]) -> bool:
 
 def _pairs_left(release: Release, gone: pa.Array) -> dict[str, int]:
     """Return by split how many pairs a release holds without these."""
-    rows = pq.read_table(release.folder / "assignment.parquet", columns=["side", "split", "pair_id"])
+    rows = pq.read_table(opened(release.folder / "assignment.parquet"), columns=["side", "split", "pair_id"])
     images = rows.filter(pc.and_(pc.equal(rows["side"], "image"), rows["pair_id"].is_valid()))
     left = images.filter(pc.invert(pc.is_in(images["pair_id"], value_set=gone)))
     return dict(sorted(Counter(left["split"].to_pylist()).items()))
@@ -178,11 +178,13 @@ def _drop_rows(home: Home, release: Release, name: str, gone: pa.Array, *, stays
     if all(rows.all() for rows in stays):
         return
     if not any(rows.any() for rows in stays) and not stays_empty:
+        home.check_leases()
         path.unlink()
         return
-    with home.replacing(path) as temporary:
-        write_rows(path, temporary, stays)
-        _share(home, release, name, temporary)
+    with home.at_hand(path) as before, home.replacing(path) as temporary:
+        write_rows(before, temporary, stays)
+        if not home.is_remote:  # there, each release has files of its own
+            _share(home, release, name, temporary)
 
 
 def _share(home: Home, release: Release, name: str, temporary: Path) -> None:
@@ -206,14 +208,20 @@ def _hashes(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any] | No
 def _purge_measurements(home: Home, sha256s: Sequence[str]) -> int:
     """Write what was measured of blobs anew without these; return how many rows went."""
     gone, count = pa.array(sha256s, pa.string()), 0
-    for path in sorted((home.root / "derived").glob("*/*.parquet")):
-        if "sha256" not in pq.read_schema(path).names:
-            continue
-        goes = mask(pc.is_in(pq.read_table(path, columns=["sha256"])["sha256"], value_set=gone))
+
+    def going(path: Path) -> Bools:
+        with pq.ParquetFile(opened(path)) as file:
+            columns = [name for name in file.schema_arrow.names if name == "sha256"]
+            measured = file.read(columns)
+        return mask(pc.is_in(measured["sha256"], value_set=gone)) if columns else np.zeros(0, dtype=bool)
+
+    paths = sorted((home.root / "derived").glob("*/*.parquet"))
+    for path, goes in zip(paths, in_order(going, paths), strict=True):
         if goes.all() and len(goes):
+            home.check_leases()
             path.unlink()
         elif goes.any():
-            home.write_table(path, pq.ParquetFile(path).read().filter(pa.array(~goes)))
+            home.write_table(path, pq.ParquetFile(opened(path)).read().filter(pa.array(~goes)))
         count += int(goes.sum())
     return count
 
@@ -232,22 +240,26 @@ def _purge_items(home: Home, tables: Sequence[Table]) -> int:
 def _item_rows(home: Home, name: tuple[str, str], sha256s: Sequence[str]) -> Iterator[Table]:
     """Yield each table of items that has rows of an item or of its contents, and which rows these are."""
     contents = pa.array(sha256s, pa.string())
-    for path in sorted((home.root / "items").glob("*/*.parquet")):
-        rows = pq.ParquetFile(path).read(["source", "source_id", "sha256"])
-        is_it = tombstones.are_named(rows, [name]) | mask(pc.is_in(rows["sha256"], value_set=contents))
+
+    def meant(path: Path) -> Bools:
+        rows = pq.ParquetFile(whole(path)).read(["source", "source_id", "sha256"])
+        return tombstones.are_named(rows, [name]) | mask(pc.is_in(rows["sha256"], value_set=contents))
+
+    paths = sorted((home.root / "items").glob("*/*.parquet"))
+    for path, is_it in zip(paths, in_order(meant, paths), strict=True):
         if is_it.any():
-            yield path, pq.ParquetFile(path).read(), is_it
+            yield path, pq.ParquetFile(whole(path)).read(), is_it
 
 
 def _partial_files(home: Home, name: tuple[str, str], tables: Sequence[Table]) -> list[Path]:
     """Return the beginnings of downloads of an item: their names begin with the sha256 of the address."""
     source, source_id = name
     is_it = pc.field("source_id") == source_id
-    found = [pq.read_table(path, filters=is_it) for path in (home.root / "found" / source).glob("*.parquet")]
+    found = [pq.read_table(opened(path), filters=is_it) for path in (home.root / "found" / source).glob("*.parquet")]
     found += [rows.filter(pa.array(rows_of_it)) for _, rows, rows_of_it in tables]
     addresses = {one for rows in found if "address" in rows.column_names for one in rows["address"].to_pylist() if one}
     heads = [hashlib.sha256(address.encode(errors="surrogatepass")).hexdigest() for address in addresses]
-    return sorted({path for head in heads for path in (home.root / "partial").glob(f"{head}*")})
+    return sorted({path for head in heads for path in (home.local / "partial").glob(f"{head}*")})
 
 
 def _archives(home: Home, name: tuple[str, str], tables: Sequence[Table]) -> list[Path]:
@@ -258,7 +270,7 @@ def _archives(home: Home, name: tuple[str, str], tables: Sequence[Table]) -> lis
         names.update((row["source"], row["source_id"]) for row in mine)
     found = set()
     for source, source_id in names:
-        folder = home.root / "archives" / source
+        folder = home.local / "archives" / source
         for path in folder.rglob("*@*"):
             if source_id.startswith(path.relative_to(folder).as_posix().rpartition("@")[0] + "/"):
                 found.add(path)

@@ -1,7 +1,7 @@
 """What a committed release is, and how to find it."""
 
+import hashlib
 import json
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation import damage
+from curation.damage import Damaged
 from curation.memory import NO_MEMORY, REMEMBERED, Memory
 from curation.schemas import ASSIGNMENT
-from curation.store import Home
+from curation.store import Home, in_order, remove_tree, whole
 from rules.errors import ConfigurationError
 from rules.schema import RuleSet
 
@@ -30,10 +32,27 @@ class Release:
     folder: Path
     manifest: dict[str, Any]
 
+    def sha256(self, name: str) -> str:
+        """Return the sha256 that a file of it has; nothing if it has no such file."""
+        return str(self.manifest.get("files", {}).get(name, {}).get("sha256", ""))
+
+    def checked(self, name: str) -> Path:
+        """Return a file of it.
+
+        Raises:
+            Damaged: its content has changed.
+        """
+        damage.check(self.folder / name, self.sha256(name))
+        return self.folder / name
+
     @property
     def purged_pairs(self) -> pa.Array:
         """The pairs that it held once, and whose media were deleted because removal of a side was asked for."""
         return pa.array([pair for one in self.manifest.get("purged", ()) for pair in one["pairs"]], pa.string())
+
+
+# What is read of every release, whichever artune wrote it.
+NEEDED = {"release", "parent", "inputs", "rule_set", "labels", "buckets", "items", "pairs", "tools", "files"}
 
 
 def numbers(home: Home) -> list[int]:
@@ -48,9 +67,23 @@ def get(home: Home, number: int) -> Release:
         ConfigurationError: there is none of that number.
     """
     path = home.root / "releases" / f"{number}.json"
-    if not path.exists():
-        raise ConfigurationError(f"{home.root} has no release {number}; it has {numbers(home) or 'none'}")
-    return Release(number, home.release(number), json.loads(path.read_text(encoding="utf-8")))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        told = f"{home.root} has no release {number}; it has {numbers(home) or 'none'}"
+        raise ConfigurationError(told) from None
+    return Release(number, home.release(number), _manifest(path, text))
+
+
+def _manifest(path: Path, text: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads(text)
+        if manifest.keys() >= NEEDED:
+            return dict(manifest)
+        what = f"it lacks {', '.join(sorted(NEEDED - manifest.keys()))}"
+    except (ValueError, AttributeError) as error:
+        what = str(error)
+    raise Damaged(path, what, "restore it from a copy; without it there is no release of this number")
 
 
 def latest(home: Home, data_set: str | None = None) -> Release | None:
@@ -70,7 +103,11 @@ class PublishedRules(RuleSet):
 
 def rule_set_of(release: Release) -> PublishedRules:
     """Return the rule set that a release was built with."""
-    return PublishedRules.model_validate_json((release.folder / "rule_set.json").read_text(encoding="utf-8"))
+    path = release.folder / "rule_set.json"
+    text, sha256 = path.read_bytes(), release.sha256("rule_set.json")
+    if sha256 and hashlib.sha256(text).hexdigest() != sha256:  # before it is committed, nothing says what it should be
+        raise Damaged(path, "its sha256 is another than the release was committed with")
+    return PublishedRules.model_validate_json(text)
 
 
 def written(rule_set: PublishedRules) -> str:
@@ -125,21 +162,22 @@ def memory_of(parent: Release | None, rule_set: PublishedRules) -> Memory:
     """Return what the parent release decided, its labels by the names that they have now."""
     if parent is None:
         return NO_MEMORY
-    assignment = pq.ParquetFile(parent.folder / "assignment.parquet").read().cast(ASSIGNMENT)
+    assignment = pq.ParquetFile(whole(parent.checked("assignment.parquet"))).read().cast(ASSIGNMENT)
     now = dict(zip(parent.manifest["labels"], rule_set.numbering, strict=False))
     if any(before != name for before, name in now.items()):
         labels = assignment["label"].combine_chunks().dictionary_encode()
         names = pa.array([now.get(name, name) for name in labels.dictionary.to_pylist()], pa.string())
         renamed = pa.DictionaryArray.from_arrays(labels.indices, names).cast(pa.string())
         assignment = assignment.set_column(ASSIGNMENT.get_field_index("label"), "label", renamed)
-    metadata = sorted((parent.folder / "metadata").glob("*.parquet"))
-    return Memory(assignment, pa.concat_tables([pq.ParquetFile(path).read(list(REMEMBERED)) for path in metadata]))
+    metadata = [parent.checked(name) for name in sorted(parent.manifest["files"]) if name.startswith("metadata/")]
+    pairs = in_order(lambda path: pq.ParquetFile(whole(path)).read(list(REMEMBERED)), metadata)
+    return Memory(assignment, pa.concat_tables(pairs))
 
 
 def label_counts(release: Release, rule_set: RuleSet) -> dict[str, Counter[str]]:
     """Return the number of pairs of each label by split."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in rule_set.label_names}
-    rows = pq.read_table(release.folder / "assignment.parquet", columns=["side", "label", "split", "pair_id"])
+    rows = pq.read_table(whole(release.folder / "assignment.parquet"), columns=["side", "label", "split", "pair_id"])
     held = rows.filter((pc.field("side") == "image") & pc.field("pair_id").is_valid())
     for row in held.group_by(["label", "split"]).aggregate([([], "count_all")]).to_pylist():
         counts[row["label"]][row["split"]] = row["count_all"]
@@ -149,5 +187,8 @@ def label_counts(release: Release, rule_set: RuleSet) -> dict[str, Counter[str]]
 def tidy(home: Home) -> None:
     """Remove what killed builds left behind: temporary files, and the working folders of releases that exist."""
     home.sweep()
-    for number in numbers(home):
-        shutil.rmtree(home.root / "releases" / f"{number}.work", ignore_errors=True)
+    there = {f"{number}.work" for number in numbers(home)}
+    for root in {home.root, home.local}:
+        for folder in (root / "releases").glob("*.work"):
+            if folder.name in there:
+                remove_tree(folder)

@@ -17,7 +17,8 @@ from curation.publishing.records import Record
 from curation.purging import Purged
 from curation.releases import Release, get, numbers
 from curation.schemas import ITEMS
-from curation.store import Home
+from curation.store import Home, opened
+from curation.stored import read_files
 from curation.tombstones import Tombstone
 from rules.errors import ConfigurationError
 
@@ -129,12 +130,7 @@ def _named(home: Home, releases: list[Release], item: str) -> tuple[Name, bool]:
 
 
 def _rows(home: Home, only: pc.Expression, source: str = "*") -> pa.Table:
-    paths = sorted((home.root / "items").glob(f"{source}/*.parquet"))
-    return (
-        pq.read_table(paths, columns=_NAMED, schema=ITEMS, filters=only)
-        if paths
-        else ITEMS.empty_table().select(_NAMED)
-    )
+    return read_files(sorted((home.root / "items").glob(f"{source}/*.parquet")), ITEMS, _NAMED, only)
 
 
 def _contents(home: Home, releases: Sequence[Release], name: Name) -> dict[str, str | None]:
@@ -144,7 +140,7 @@ def _contents(home: Home, releases: Sequence[Release], name: Name) -> dict[str, 
     is_it = (pc.field("source") == name.source) & (pc.field("source_id") == name.source_id)
     for release in releases:  # some of its rows may be gone with old releases
         path = release.folder / "assignment.parquet"
-        for row in pq.read_table(path, columns=["side", "sha256"], filters=is_it).to_pylist():
+        for row in pq.read_table(opened(path), columns=["side", "sha256"], filters=is_it).to_pylist():
             found.setdefault(row["sha256"], row["side"])
     for tombstone in tombstones.of(home, *astuple(name)):  # and all of them may be purged
         if tombstone.sha256:
@@ -171,7 +167,7 @@ def _purge(home: Home, releases: Sequence[Release], name: Name, because: str) ->
             raise ConfigurationError(
                 f"{error}. {name} is refused from now on all the same; say this again to delete it"
             ) from error
-        for folder in (home.root / "fetching").glob("*"):  # a killed ingest may have fetched it, too
+        for folder in (home.local / "fetching").glob("*"):  # a killed ingest may have fetched it, too
             ingested.convert_journals(home, folder.name)
         _refuse(home, releases, name, because)
         return purging.purge(home, astuple(name), list(_contents(home, releases, name)))

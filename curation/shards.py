@@ -5,7 +5,6 @@ stored uncompressed, so that what did not change stays byte for byte what it was
 """
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.columns import Bools, mask
+from curation import damage
+from curation.columns import Bools, group_starts, mask
 from curation.cutting import Place
 from curation.features import features_schema, indexed_labels
 from curation.releases import PublishedRules
-from curation.store import Home
+from curation.store import Home, mapped, opened
 from rules.schema import RuleSet
 
 MAX_ROW_GROUP_BYTES = 100_000_000  # a reader holds one group in memory
@@ -62,6 +62,7 @@ class Bucket:
     rows: pa.Table  # schema PAIRS
     places: Mapping[str, Place]  # of the media of new rows, by pair_id
     parent: Path | None  # the parent's file of the same bucket
+    parent_sha256: str = ""  # where its media are copied
 
 
 def by_bucket(table: pa.Table, counts: Mapping[str, int]) -> Iterator[tuple[str, pa.Table]]:
@@ -73,9 +74,14 @@ def by_bucket(table: pa.Table, counts: Mapping[str, int]) -> Iterator[tuple[str,
     """
     for split, count in counts.items():
         rows = table.filter(pc.equal(table["split"], split))
-        buckets = pa.array(bucket_of(rows["pair_id"], count), pa.int64())
-        for number in pc.unique(buckets).to_pylist():
-            yield f"{split}-{number:05d}-of-{count:05d}", rows.filter(pc.equal(buckets, number))
+        buckets = bucket_of(rows["pair_id"], count)
+        if (buckets[1:] < buckets[:-1]).any():
+            raise ValueError("rows are not ordered by pair_id")
+        starts = group_starts(buckets)  # the order of pair_id is that of buckets
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=False):
+            name = f"{split}-{buckets[start]:05d}-of-{count:05d}"
+            # Copied, for the size of a slice depends on its neighbors, and row groups are cut by sizes.
+            yield name, rows.slice(start, end - start).filter(pa.repeat(True, end - start))
 
 
 def bucket_of(pair_ids: pa.ChunkedArray, count: int) -> npt.NDArray[np.int64]:
@@ -91,9 +97,10 @@ def write_bucket(bucket: Bucket) -> Path:
     schema = features_schema(bucket.rule_set, "default")
     plain = indexed_labels(bucket.rows, bucket.rule_set)
     if bucket.parent and _same_rows(bucket.parent, plain, schema):
-        with bucket.home.replacing(bucket.path) as temporary:
-            os.link(bucket.parent, temporary)
+        bucket.home.link(bucket.parent, bucket.path)
         return bucket.path
+    if bucket.parent and bucket.parent_sha256:
+        damage.check(bucket.parent, bucket.parent_sha256)
     with bucket.home.replacing(bucket.path) as temporary, open_writer(temporary, schema) as writer:
         for group in _row_groups(bucket, plain, schema):
             writer.write_table(group, row_group_size=len(group))
@@ -101,11 +108,12 @@ def write_bucket(bucket: Bucket) -> Path:
 
 
 def _same_rows(parent: Path, plain: pa.Table, schema: pa.Schema) -> bool:
-    file = pq.ParquetFile(parent)
+    file = damage.read_whole(parent, lambda: pq.ParquetFile(opened(parent)))
     # The elements of a list have another name in Parquet than in Arrow, which counts only where metadata do.
     found = file.schema_arrow
     same_schema = found.equals(schema) and found.metadata == schema.metadata
-    return bool(same_schema and file.read(plain.column_names).equals(plain))
+    rows = damage.read_whole(parent, lambda: file.read(plain.column_names))
+    return bool(same_schema and rows.equals(plain))
 
 
 def _row_groups(bucket: Bucket, plain: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -138,12 +146,12 @@ def _media_in_order(bucket: Bucket) -> Iterator[pa.Table]:
             ahead = next(released, None)
         else:
             path, row = bucket.places[pair_id]
-            with pa.memory_map(str(path)) as source:
+            with mapped(path) as source:
                 yield pa.Table.from_batches([pa.ipc.open_file(source).get_batch(row)]).select(MEDIA_COLUMNS)
 
 
 def _parent_media(path: Path, wanted: set[str]) -> Iterator[tuple[str, pa.Table]]:
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(opened(path))
     for group in range(file.num_row_groups):
         ids = file.read_row_group(group, ["pair_id"])["pair_id"].to_pylist()
         if wanted.isdisjoint(ids):
@@ -173,7 +181,7 @@ def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 def rows_without(path: Path, gone: pa.Array) -> list[Bools]:
     """Return of every row group of a file which of its rows are not of these pairs."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(opened(path)) as file:
         ids = (file.read_row_group(group, ["pair_id"])["pair_id"] for group in range(file.num_row_groups))
         return [mask(pc.invert(pc.is_in(column, value_set=gone))) for column in ids]
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.columns import Bools, mask
-from curation.store import TOMBSTONES, Home, create_exclusively, digest
+from curation.store import TOMBSTONES, Home, create_exclusively, digest, files_below, in_order
 from rules.errors import ConfigurationError
 
 REASON = "removed"
@@ -64,9 +64,16 @@ def read(home: Home) -> list[Tombstone]:
     Raises:
         ConfigurationError: one is damaged.
     """
-    paths = ((path, path.stat()) for path in (home.root / TOMBSTONES).glob("*/*.json"))
-    found = (_read(path, stat.st_size, stat.st_mtime_ns) for path, stat in paths)
-    return sorted(found, key=lambda tombstone: tombstone.key)
+    return sorted(_all(home), key=lambda tombstone: tombstone.key)
+
+
+def _all(home: Home) -> Iterable[Tombstone]:
+    folder = home.root / TOMBSTONES
+    if home.is_remote:  # by one listing, which tells the sizes
+        files = {path: size_bytes for path, size_bytes in files_below(folder) if path.suffix == ".json"}
+        return in_order(lambda path: _read(path, files[path], 0), list(files))
+    paths = ((path, path.stat()) for path in folder.glob("*/*.json"))
+    return (_read(path, stat.st_size, stat.st_mtime_ns) for path, stat in paths)
 
 
 def of(home: Home, source: str, source_id: str) -> list[Tombstone]:

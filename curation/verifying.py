@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 
 from curation import measure
 from curation.batches import Each
+from curation.damage import Damaged
 from curation.history import unfinished
 from curation.releases import get, rule_set_of
 from curation.schemas import ITEMS
-from curation.store import Home, file_sha256
+from curation.store import Home, file_sha256, files_below, opened
+from curation.stored import are_there
 
 ROWS_AT_ONCE = 1_000  # so that a table is never in memory as a whole
 
@@ -68,8 +70,8 @@ def verify(home: Home, each: Each, release: int | None = None) -> list[Fault]:
 
 
 def _manifests(home: Home) -> Iterator[int]:
-    names = ((home.root / "releases") / path for path in (home.root / "releases").glob("*.json"))
-    return (int(path.stem) for path in names if path.stem.isdecimal())
+    paths = (home.root / "releases").glob("*.json")
+    return (int(path.stem) for path in paths if path.stem.isdecimal())
 
 
 def _schemas(home: Home) -> dict[Path, pa.Schema | None]:
@@ -78,7 +80,7 @@ def _schemas(home: Home) -> dict[Path, pa.Schema | None]:
     for number in _manifests(home):
         try:
             rule_set = rule_set_of(get(home, number))
-        except (OSError, ValueError):  # told of among the files of the release
+        except (OSError, ValueError, Damaged):  # told of among the files of the release
             continue
         folders = ((home.derived(step.name, step.key), step.schema) for step in measure.steps(rule_set).values())
         found |= {folder: schema for folder, schema in folders if folder in found}
@@ -88,7 +90,7 @@ def _schemas(home: Home) -> dict[Path, pa.Schema | None]:
 def _releases(home: Home, numbers: Iterable[int], each: Each) -> list[Fault]:
     """Check the files of releases; a file that several releases share is read once."""
     faults: list[Fault] = []
-    shared: dict[tuple[int, int], dict[str, str]] = defaultdict(dict)
+    shared: dict[Hashable, dict[str, str]] = defaultdict(dict)
     stated: dict[str, str] = {}
     for number in numbers:
         try:
@@ -98,20 +100,27 @@ def _releases(home: Home, numbers: Iterable[int], each: Each) -> list[Fault]:
             faults.append(Fault(f"releases/{number}.json", "unreadable", str(error), advice))
             continue
         stated |= files
-        there = {path.relative_to(home.root).as_posix() for path in home.release(number).rglob("*") if path.is_file()}
+        there = {path.relative_to(home.root).as_posix() for path, _ in files_below(home.release(number))}
         faults += [Fault(name, "missing", "its manifest lists it", "") for name in sorted(files.keys() - there)]
         advice = "remove it: no manifest lists it"
         faults += [
             Fault(name, "surplus", "its manifest does not list it", advice) for name in sorted(there - files.keys())
         ]
         for name in sorted(files.keys() & there):
-            stat = (home.root / name).stat()
-            shared[stat.st_dev, stat.st_ino][name] = files[name]
+            shared[_file_at(home.root / name)][name] = files[name]
     checks = [Check(home, names) for names in shared.values()]
     faults += [fault for found in each(check_file, checks, "verify releases") for fault in found]
     broken = {fault.path for fault in faults}
     intact = {sha256: name for name, sha256 in stated.items() if name not in broken}
     return [replace(fault, advice=fault.advice or _copy(intact.get(stated[fault.path]))) for fault in faults]
+
+
+def _file_at(path: Path) -> Hashable:
+    """Return what tells a file from all others, whatever names it has."""
+    if not isinstance(path, Path):
+        return path
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def _files(home: Home, number: int) -> dict[str, dict[str, Any]]:
@@ -146,7 +155,7 @@ def check_blobs(batch: tuple[Home, Path]) -> list[Fault]:
     """Compare every blob below a folder with its name."""
     home, folder = batch
     faults = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path, _ in files_below(folder):
         name = path.relative_to(home.root).as_posix()
         if path != home.blob(path.name):
             faults.append(Fault(name, "surplus", "no blob has this name", "remove it"))
@@ -170,7 +179,7 @@ def check_table(batch: tuple[Home, Path, pa.Schema | None]) -> list[Fault]:
     advice = f"remove it: {again} by the next {'ingest' if is_items and _is_of_web(home, path) else 'build'}"
     missing = []
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(opened(path), page_checksum_verification=True) as file:
             lacking = [column for column in schema.names if column not in file.schema_arrow.names] if schema else []
             if lacking:
                 return [Fault(name, "incomplete", f"has no column {', '.join(lacking)}", advice)]
@@ -179,15 +188,16 @@ def check_table(batch: tuple[Home, Path, pa.Schema | None]) -> list[Fault]:
                     pa.Table.from_batches([rows]).select(schema.names).cast(schema)
                 if is_items:
                     sha256s = rows.filter(rows.column("reason").is_null()).column("sha256").drop_null().to_pylist()
-                    missing += [sha256 for sha256 in sha256s if not home.blob(sha256).exists()]
+                    blobs = [home.blob(sha256) for sha256 in sha256s]
+                    missing += [blob for blob, there in zip(blobs, are_there(blobs), strict=True) if not there]
     except (OSError, pa.ArrowException, ValueError) as error:
-        return [Fault(name, "unreadable", str(error).splitlines()[0], advice)]
-    blobs = (home.blob(sha256).relative_to(home.root).as_posix() for sha256 in missing)
-    return [Fault(blob, "missing", "an item asks for it", "") for blob in blobs]
+        return [Fault(name, "unreadable", str(error).partition("\n")[0], advice)]
+    names = (blob.relative_to(home.root).as_posix() for blob in missing)
+    return [Fault(blob, "missing", "an item asks for it", "") for blob in names]
 
 
 def _is_of_web(home: Home, items: Path) -> bool:
-    return (home.root / "found" / items.parent.name).exists()
+    return (home.root / "found" / items.parent.name).is_dir()
 
 
 def _with_source(home: Home, faults: list[Fault]) -> list[Fault]:
@@ -198,7 +208,7 @@ def _with_source(home: Home, faults: list[Fault]) -> list[Fault]:
     tables: dict[str, list[str]] = defaultdict(list)
     for path in sorted((home.root / "items").glob("*/*.parquet")):
         try:
-            rows = pq.read_table(path, columns=["sha256"])
+            rows = pq.read_table(opened(path), columns=["sha256"])
         except (OSError, pa.ArrowException):
             continue
         for sha256 in wanted.intersection(rows["sha256"].to_pylist()):

@@ -29,7 +29,7 @@ import pytest
 from hypothesis import settings
 
 import rules
-from curation import building, releases
+from curation import building, compiled, releases
 from curation.batches import in_threads
 from curation.releases import Release
 from curation.store import Home
@@ -37,6 +37,10 @@ from tests.hub_site import Hub
 
 settings.register_profile("artune", deadline=None)  # a machine may be as slow as it likes
 settings.load_profile("artune")
+
+
+def pytest_sessionstart() -> None:
+    compiled.ready()  # once: tests stop processes, and one of them would keep others from compiling for a while
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 
 from curation.columns import Ints
+from curation.errors import NotPublished
 from curation.publishing import hub_state, manifest, places
 from curation.publishing.folder_state import UNFINISHED
 from curation.publishing.hub_errors import asking
@@ -313,7 +314,7 @@ def _found(data: str) -> tuple[str, Files, str | None]:
         return _in_folder(folder.absolute())
     if not places.is_hub(data):
         if "://" not in data:
-            raise ConfigurationError(f"{data}: no such folder: {_EXPECTED}")
+            raise NotPublished(f"{data}: no such folder: {_EXPECTED}")
         place = on_storage.found(data, None)
         return place, files.at(place), None
     repo_id, _, asked = data.partition("@")

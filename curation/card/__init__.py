@@ -12,10 +12,12 @@ from curation.card.header import NO_PAGE, merged
 from curation.card.markers import filled, parts
 from curation.card.snippets import LOCAL
 from curation.card.tables import MAX_ATTRIBUTIONS, Size, Subject, labels, shares, tables
+from curation.errors import REASONS
 from curation.features import features_schema
 from curation.markdown import escaped, table
 from curation.memory import SPLITS
 from curation.releases import PublishedRules, Release
+from curation.store import in_order, opened, whole
 
 CONFIGS = {"default": "data", "metadata": "metadata", "references": "references"}
 # Upper bounds of the Hub's size categories: https://huggingface.co/docs/hub/datasets-cards
@@ -51,8 +53,8 @@ def _sizes(folder: Path) -> dict[str, dict[str, Size]]:
 
 
 def _size(paths: Sequence[Path]) -> Size:
-    rows = sum(pq.read_metadata(path).num_rows for path in paths)
-    return Size(rows, sum(path.stat().st_size for path in paths), len(paths))
+    rows = in_order(lambda path: pq.read_metadata(opened(path)).num_rows, paths)
+    return Size(sum(rows), sum(in_order(lambda path: path.stat().st_size, paths)), len(paths))
 
 
 def prose(rule_set: PublishedRules) -> str:
@@ -64,12 +66,14 @@ def prose(rule_set: PublishedRules) -> str:
 
 
 def summary(release: Path, rule_set: PublishedRules) -> str:
-    """Return a release's tables of labels and rejections as Markdown."""
+    """Return a release's tables of labels and of rejections, by stage, as Markdown."""
     counts = counted(Pairs(release, rule_set.numbering))
-    rejected = pq.read_table(release / "rejections.parquet", columns=["unit", "stage", "reason"])
+    rejected = pq.read_table(whole(release / "rejections.parquet"), columns=["unit", "stage", "reason"])
     found = rejected.group_by(["unit", "stage", "reason"]).aggregate([([], "count_all")]).to_pylist()
-    order = sorted(found, key=lambda row: (row["unit"], row["stage"], row["reason"]))
-    left_out = table(["Unit", "Stage", "Reason", "Rows"], [row.values() for row in order])
+    stages = list(dict.fromkeys(stage for stage, _ in REASONS.values()))
+    order = sorted(found, key=lambda row: (stages.index(row["stage"]), row["unit"], row["reason"]))
+    cells = [(*row.values(), escaped(REASONS[row["reason"]][1])) for row in order]
+    left_out = table(["Unit", "Stage", "Reason", "Rows", "Meaning"], cells)
     return f"{labels(counts, rule_set)}\n\n{shares(counts, rule_set)}\n\n## Left out\n\n{left_out}\n"
 
 
@@ -103,7 +107,7 @@ def own_header(subject: Subject) -> dict[str, Any]:
 def _schema(subject: Subject, config: str) -> pa.Schema:
     """Return the schema of a config's files, which an earlier artune may have written; without any, that of today."""
     paths = sorted((subject.release.folder / CONFIGS[config]).glob("*.parquet"))
-    return pq.read_schema(paths[0]) if paths else features_schema(subject.rule_set, config)
+    return pq.read_schema(opened(paths[0])) if paths else features_schema(subject.rule_set, config)
 
 
 def _config(name: str, splits: Iterable[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.columns import Bools, Keys, heads, mask
+from curation.store import opened
 from rules.licenses import UNKNOWN
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Pairs:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield these columns, and split, label (a name) and is_embedded, of one file after the other."""
         for path in self._paths:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(opened(path)) as file:
                 for batch in file.iter_batches(BATCH_ROWS, columns=["pair_id", "label", *columns]):
                     if len(batch):
                         yield self._told(batch, path.name.partition("-")[0], columns)

@@ -117,15 +117,16 @@ def _seen(row: Mapping[str, Any], home: Home) -> Seen:
     before = words(row["label_before"], row["reason_before"], "new")
     after = words(row["label_after"], row["reason_after"], "in no source")
     is_shown = row["side"] == "image" and row["reason_after"] != tombstones.REASON
-    picture = _thumbnail(home.blob(row["sha256"])) if is_shown else None
+    picture = _thumbnail(home, row["sha256"]) if is_shown else None
     return Seen({**row, "creator": None}, before, after, picture)
 
 
-def _thumbnail(blob: Path) -> Thumbnail | None:
+def _thumbnail(home: Home, sha256: str) -> Thumbnail | None:
     """Return a picture made small; None if its file is gone or cannot be decoded."""
-    if not blob.exists():
+    if not home.blob(sha256).exists():
         return None
-    decoded = attempt(lambda: images.normalize(blob, SMALL.side_px))
+    with home.at_hand(home.blob(sha256)) as blob:
+        decoded = attempt(lambda: images.normalize(blob, SMALL.side_px))
     if isinstance(decoded, ItemError):
         return None
     out = BytesIO()

@@ -35,7 +35,7 @@ from curation.publishing.manifest import Manifest
 from curation.publishing.outcome import Outcome
 from curation.publishing.pages import CARD, Card, Contents
 from curation.publishing.shards import Shard, shards
-from curation.publishing.storage import opened
+from curation.publishing.storage import Storage, opened
 from curation.releases import Release, rule_set_of
 from curation.store import Home
 from rules.errors import ConfigurationError
@@ -123,7 +123,7 @@ def dry_run(home: Home, release: Release, where: str, each: Each) -> Outcome:
 def _plan(home: Home, release: Release, where: str, each: Each) -> _Plan:
     """Look at the release and at what is there, and refuse whatever can be refused before anything is written."""
     storage = opened(where)
-    if storage.is_local and Path(storage.root).resolve().is_relative_to(home.root.resolve()):
+    if _is_in(storage, home):
         raise ConfigurationError(f"{where} is in the work folder {home.root}: expected a folder of its own")
     chosen = choose(home, release)
     there, last = each(look, [Look(storage.where, f"v{release.number}")], "look")[0]
@@ -142,6 +142,12 @@ def _plan(home: Home, release: Release, where: str, each: Each) -> _Plan:
     if card := _card(plan):
         pages.check(card)
     return plan
+
+
+def _is_in(storage: Storage, home: Home) -> bool:
+    if home.is_remote:
+        return f"{storage.where}/".startswith(f"{home.root}/")
+    return storage.is_local and Path(storage.root).resolve().is_relative_to(home.root.resolve())
 
 
 def _refuse_foreign(plan: _Plan) -> None:

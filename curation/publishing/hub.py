@@ -182,10 +182,10 @@ def _refuse_tag(home: Home, plan: _Plan, tagged: Revision) -> None:
 def _check_disk(home: Home, files: Sequence[Shard]) -> None:
     """Refuse before anything is sent if the largest file that has to be written anew does not fit."""
     largest = max(files, key=lambda shard: shard.max_bytes)
-    needed, free = largest.max_bytes + SPARE_DISK_BYTES, shutil.disk_usage(home.root).free
+    needed, free = largest.max_bytes + SPARE_DISK_BYTES, shutil.disk_usage(home.local).free
     if largest.max_bytes and needed > free:
         raise ConfigurationError(
-            f"{home.root}: {needed:,} bytes needed to write {largest.name} as it may be published, {free:,} free"
+            f"{home.local}: {needed:,} bytes needed to write {largest.name} as it may be published, {free:,} free"
         )
 
 

@@ -13,7 +13,7 @@ from curation import tombstones
 from curation.card.counts import names_somebody
 from curation.columns import Bools, Ints, mask
 from curation.releases import Release, rule_set_of
-from curation.store import Home
+from curation.store import Home, opened
 from curation.tombstones import Tombstone
 from rules.errors import ConfigurationError
 from rules.licenses import EMBEDDING, UNKNOWN, USES, Licenses, Use
@@ -97,7 +97,7 @@ def _batches(release: Release, *, with_names: bool) -> Iterator[pa.RecordBatch]:
     for name in sorted(name for name in release.manifest["files"] if name.startswith("metadata/")):
         path = release.folder / name
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(opened(path)) as file:
                 yield from file.iter_batches(BATCH_ROWS, columns=columns)
         except (OSError, pa.ArrowException) as error:
             raise ConfigurationError(f"{path} cannot be read; `artune verify` tells more") from error

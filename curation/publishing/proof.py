@@ -22,7 +22,7 @@ from curation.publishing.pages import CARD
 from curation.publishing.shards import Shard, check_unchanged, shards
 from curation.releases import Release
 from curation.shards import MEDIA_COLUMNS, READ_BYTES, rows_without
-from curation.store import Home
+from curation.store import Home, opened
 from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def compare(sample: Sample) -> int:
             return _compare(sample, cache)
         except Unverified:
             for shard in sample.shards:  # or the place would be blamed for what changed here
-                check_unchanged(shard)
+                check_unchanged(shard, shard.path)
             raise
         except (FileNotFoundError, ValueError, LookupError, pa.ArrowException, yaml.YAMLError) as error:
             raise sample.is_not(sample.split, f"`datasets` cannot load it: {error}") from error
@@ -136,7 +136,7 @@ def _compare_file(sample: Sample, loaded: "_Loaded", stream: "IterableDataset", 
     at, stays = sample.names.index(shard.name), rows_without(shard.path, shard.left_out)
     files, path = url_to_fs(loaded.files[at], **storage.options(loaded.files[at]))
     with (
-        _opened(shard.path) as original,
+        _opened(opened(shard.path)) as original,
         files.open(path, "rb", block_size=READ_BYTES) as source,
         _opened(source) as file,
     ):

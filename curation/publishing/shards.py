@@ -1,6 +1,5 @@
 """Which rows of a release's Parquet files are published, and the files that hold just these."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ import pyarrow.parquet as pq
 from curation import shards as files
 from curation.card import CONFIGS
 from curation.columns import Keys, flat, heads, mask
+from curation.disk import FULL
 from curation.publishing.lawful import Chosen
 from curation.publishing.manifest import PublishedFile
 from curation.releases import Release
-from curation.store import Home, file_sha256
+from curation.store import Home, file_sha256, opened
 from rules.errors import ConfigurationError
 
 
@@ -54,8 +54,8 @@ class Shard:
 
     @property
     def max_bytes(self) -> int:
-        """Room on the disk for the file while it is published."""
-        return self.size_bytes if len(self.left_out) else 0
+        """Room on the disk for the file while it is published: for a copy of it, and one without what is left out."""
+        return self.size_bytes * (int(self.home.is_remote) + bool(len(self.left_out)))
 
 
 def shards(home: Home, release: Release, chosen: Chosen) -> list[Shard]:
@@ -98,24 +98,26 @@ def _span(name: str, keys: Keys) -> tuple[int, int]:
 def _left_out(path: Path, candidates: pa.Array) -> tuple[pa.Array, int]:
     """Return which of some pairs a file holds, and how many of its rows are of others."""
     try:
-        check_row_groups(path)
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(opened(path)) as file:
+            check_row_groups(path, file.metadata)
             if not len(candidates):
                 return pa.array([], pa.string()), file.metadata.num_rows
             ids = file.read(["pair_id"])["pair_id"]
     except (OSError, pa.ArrowException) as error:
-        raise _changed(path, str(error).splitlines()[0]) from error
+        raise _changed(path, str(error).partition("\n")[0]) from error
     goes = mask(pc.is_in(ids, value_set=candidates))
     return pc.unique(ids.filter(pa.array(goes))), int((~goes).sum())
 
 
-def check_row_groups(path: Path) -> None:
+def check_row_groups(path: Path, metadata: pq.FileMetaData) -> None:
     """Refuse a file that the Hub's viewer would not show.
+
+    Args:
+        metadata: of this file.
 
     Raises:
         ConfigurationError: one of its row groups is too large.
     """
-    metadata = pq.read_metadata(path)
     sizes = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
     # Not MAX_ROW_GROUP_BYTES: in releases of before builds counted the text, too, groups exceed that by their text.
     if max(sizes, default=0) > files.VIEWER_ROW_GROUP_BYTES:
@@ -129,42 +131,47 @@ def check_row_groups(path: Path) -> None:
 def rendered(shard: Shard) -> Iterator[Path]:
     """Give a file to publish: the release's own where all its rows are, else one that is gone after the block.
 
-    Its bytes are the same each time. It takes as much memory as a row group, and disk for one file.
+    Its bytes are the same each time. It takes as much memory as a row group, and disk for `max_bytes`.
 
     Raises:
         ConfigurationError: the release's file is not what was built, or the disk is full.
     """
-    check_unchanged(shard)
-    if not len(shard.left_out):
-        yield shard.path
-        return
-    temporary = shard.home.temporary()
-    try:
-        _write(shard, temporary)
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
+    with shard.home.at_hand(shard.path) as path:
+        check_unchanged(shard, path)
+        if not len(shard.left_out):
+            yield path
+            return
+        temporary = shard.home.temporary()
+        try:
+            _write(shard, path, temporary)
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
-def check_unchanged(shard: Shard) -> None:
-    """Raise ConfigurationError if the release's file is not what was built."""
+def check_unchanged(shard: Shard, path: Path) -> None:
+    """Raise ConfigurationError if the release's file is not what was built.
+
+    Args:
+        path: where its bytes are to be read.
+    """
     try:
-        found = file_sha256(shard.path)
+        found = file_sha256(path)
     except OSError as error:
         raise _changed(shard.path, error.strerror or "") from error
     if found != shard.sha256:
         raise _changed(shard.path, f"sha256 is {found[:12]}, not {shard.sha256[:12]}")
 
 
-def _write(shard: Shard, temporary: Path) -> None:
+def _write(shard: Shard, path: Path, temporary: Path) -> None:
     try:
-        files.write_rows(shard.path, temporary, files.rows_without(shard.path, shard.left_out))
+        files.write_rows(path, temporary, files.rows_without(path, shard.left_out))
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in FULL:
             raise
         raise ConfigurationError(
             f"{temporary.parent}: the disk is full: expected room for one file at a time, here for "
-            f"{shard.path.stat().st_size:,} bytes of {shard.name} without the pairs that are not published"
+            f"{shard.size_bytes:,} bytes of {shard.name} without the pairs that are not published"
         ) from error
 
 

@@ -3,10 +3,8 @@
 Credentials come from the environment, as each storage's own client reads it, and never from an address.
 """
 
-import errno
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,17 +14,13 @@ from typing import Any
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from curation.errors import TransientError
+from curation.storage_errors import of_clients, told
 from rules.errors import ConfigurationError
 
 # Unless it is told otherwise, s3fs holds ten parts of 50 MB in memory to send them, and reads 50 MB for a few bytes.
 _S3 = {"max_concurrency": 1, "default_block_size": 5 << 20}
 _OPTIONS: Mapping[str, Mapping[str, int]] = {"s3": _S3, "s3a": _S3}
 _EXTRAS = {"s3": "artune[s3]", "s3a": "artune[s3]"}
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_BUSY = (errno.EBUSY, errno.ETIMEDOUT, errno.EAGAIN, errno.EREMOTEIO, errno.EIO)  # so s3fs tells of what S3 answers
-MAX_SAID_CHARS = 300
-GOES_ON = "; the same command goes on from there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,52 +159,6 @@ def asking(where: str, doing: str) -> Iterator[Storage]:
     storage = opened(where)
     try:
         yield storage
-    except (OSError, *_of_clients()) as error:  # type: ignore[misc] # mypy does not read a tuple that is put together
-        raise _told(error, storage, doing) from None  # the cause may hold parts of keys
-
-
-def _of_clients() -> tuple[type[Exception], ...]:
-    """Return the errors of clients that are in use which are no OSError."""
-    if "botocore" not in sys.modules:
-        return ()
-    from aiohttp import ClientError
-    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
-
-    return BotoCoreError, ClientError
-
-
-def _told(error: Exception, storage: Storage, doing: str) -> ConfigurationError | TransientError:
-    where, said = storage.where, _said(error)
-    if isinstance(error, OSError):
-        return _told_of_system(error, storage, doing)
-    names = {kind.__name__ for kind in type(error).__mro__}  # of clients that need not be installed
-    if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"}:
-        return ConfigurationError(
-            f"{where}: there are no credentials{said}: expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the "
-            "environment, or a profile of the AWS command line"
-        )
-    if names & {"ConnectionError", "HTTPClientError", "ClientError", "IncompleteReadError"}:
-        return TransientError(f"{where} cannot be reached, or cut the connection, when asked to {doing}{said}{GOES_ON}")
-    return ConfigurationError(f"{where}: it could not be asked to {doing}{said}: expected a bucket that is there")
-
-
-def _told_of_system(error: OSError, storage: Storage, doing: str) -> ConfigurationError | TransientError:
-    where, said = storage.where, _said(error)
-    if error.errno in _FULL:
-        return ConfigurationError(f"{where}: the disk is full, when asked to {doing}; make room{GOES_ON}")
-    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        who = "this user" if storage.is_local else "these credentials"
-        return ConfigurationError(f"{where}: {who} may not {doing}{said}: expected a place that may be written to")
-    if isinstance(error, FileNotFoundError) and not storage.is_local:
-        return ConfigurationError(
-            f"{where} is not there, when asked to {doing}{said}: expected a bucket; make it first"
-        )
-    if isinstance(error, ConnectionError | TimeoutError) or (error.errno in _BUSY and not storage.is_local):
-        return TransientError(f"{where} is busy or cannot be reached, when asked to {doing}{said}{GOES_ON}")
-    return ConfigurationError(f"{where}: it could not be asked to {doing}{said}: expected a folder or a bucket")
-
-
-def _said(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return f" ({line[:MAX_SAID_CHARS]})" if line else ""
+    except (OSError, *of_clients()) as error:  # type: ignore[misc] # mypy does not read a tuple that is put together
+        # The cause may hold parts of keys.
+        raise told(error, storage.where, doing, is_local=storage.is_local) from None

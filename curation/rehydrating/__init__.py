@@ -25,7 +25,7 @@ from curation.rehydrating.result import Rehydrated, counted
 from curation.rehydrating.sides import Downloaded
 from curation.rehydrating.writing import TABLE, Writer
 from curation.releases import PublishedRules, Release, get, numbers
-from curation.store import Home, create_exclusively, digest
+from curation.store import Home, create_exclusively, digest, remove_tree
 from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class _Run:
         self.home, self.publication, self.named, self.means = home, publication, named, means
         self.number = publication.manifest.release
         self.claim = home.root / "releases" / f"{self.number}.claim"
-        self.work = home.root / "releases" / f"{self.number}.work"
+        self.work = home.local / "releases" / f"{self.number}.work"
         self.folder = self.work / "published"
 
     def run(self, *, quota_bytes: int | None = None, may_lack: bool = False, fetches: bool = True) -> Rehydrated:
@@ -170,7 +170,7 @@ class _Run:
     def _refuse_collection(self, of: Origins) -> None:
         """Refuse a folder that collects from the same sources: a publication tells less of an item than their lists."""
         for name in of.web:
-            if (self.home.root / "found" / name).exists():
+            if (self.home.root / "found" / name).is_dir():
                 raise ConfigurationError(
                     f"{self.home.root}: {name} is ingested here: rehydrate {self.publication.name} into a folder of "
                     "its own (--home DIR)"
@@ -199,7 +199,7 @@ class _Run:
         """Remove what was written or downloaded of something else before somebody removed its claim."""
         marker = self.work / "claim"
         if not marker.exists() or marker.read_text() != mine:
-            shutil.rmtree(self.home.release(self.number), ignore_errors=True)
+            remove_tree(self.home.release(self.number))
             shutil.rmtree(self.work, ignore_errors=True)
             with self.home.replacing(marker) as temporary:
                 temporary.write_text(mine)
@@ -227,9 +227,9 @@ class _Run:
 
     def _check_disk(self, parts: Sequence[Part]) -> None:
         needed = sum(self.publication.manifest.files[part.name].size_bytes for part in parts) + SPARE_DISK_BYTES
-        free = shutil.disk_usage(self.home.root).free
+        free = shutil.disk_usage(self.home.local).free
         if parts and needed > free:
-            raise ConfigurationError(f"{self.home.root}: {needed:,} bytes needed for what is published, {free:,} free")
+            raise ConfigurationError(f"{self.home.local}: {needed:,} bytes needed for what is published, {free:,} free")
 
     def _fetch(self, items: pa.Table, of: Origins, quota_bytes: int | None) -> str:
         means = ingest.Means(self.means.web(), self.means.each, self.means.clock)

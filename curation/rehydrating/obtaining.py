@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import found, ingest, ingested, sources
+from curation import found, ingest, ingested, sources, stored
 from curation.batches import Each
 from curation.collect import split_location
 from curation.columns import Bools, flat, mask, places, taken
@@ -108,7 +108,11 @@ def are_waiting(rows: pa.Table) -> Bools:
 
 def are_there(home: Home, sha256s: pa.ChunkedArray | pa.Array) -> Bools:
     """Tell which blobs are there; null is none."""
-    return np.array([bool(sha256) and home.blob(sha256).exists() for sha256 in sha256s.to_pylist()], dtype=bool)
+    names = sha256s.to_pylist()
+    known = sorted({name for name in names if name})
+    found = zip(known, stored.are_there([home.blob(name) for name in known]), strict=True)
+    there = {name for name, is_there in found if is_there}
+    return np.array([name in there for name in names], dtype=bool)
 
 
 def _had(items: pa.Table, **columns: pa.Array) -> pa.Table:

@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from curation.errors import TransientError
+from curation.errors import NotPublished, TransientError
 from curation.publishing.hub_errors import asking
 from rules.errors import ConfigurationError
 
@@ -37,7 +37,7 @@ def found(where: str, revision: str | None) -> str:
             there = ", ".join(sorted(tag.name for tag in tags)) or "none"
             raise ConfigurationError(f"{where} has no revision {revision}; its versions are {there}") from None
         except RepositoryNotFoundError:
-            raise ConfigurationError(
+            raise NotPublished(
                 f"the Hub shows no data set {where}: expected the name of one, or a token that may read it, by "
                 "`hf auth login` or in HF_TOKEN"
             ) from None

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from curation.errors import NotPublished
 from curation.publishing import manifest as manifests
 from curation.publishing.storage import asking
 from rules.errors import ConfigurationError
@@ -23,7 +24,7 @@ def found(where: str, revision: str | None) -> str:
         names = [name for name in storage.folders() if VERSION.fullmatch(name)]
         there = [name for name in names if storage.read(f"{name}/{manifests.NAME}") is not None]  # it is written last
     if not there:
-        raise ConfigurationError(
+        raise NotPublished(
             f"{storage.where} holds no data set: expected what `artune publish` wrote to, with v1, v2 and so on in it"
         )
     if revision is not None and revision not in there:

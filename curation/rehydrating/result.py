@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from curation.errors import PARKED
 from curation.rehydrating.publication import Publication
 from curation.releases import Release
+from curation.store import opened
 
 OUTCOMES = ("embedded", "exact", "same_content", "changed", "gone", "not_fetched")
 COLUMNS = ("Source", ">Embedded", ">Exact", ">Same content", ">Changed", ">Gone", ">Not fetched", "Left out for")
@@ -84,7 +85,7 @@ def counted(tables: Iterable[Path]) -> tuple[list[Count], int, int]:
     sides: Counter[tuple[str, str, str]] = Counter()
     published = kept = 0
     for path in tables:
-        rows = pq.read_table(path, columns=[*names, "is_kept"])
+        rows = pq.read_table(opened(path), columns=[*names, "is_kept"])
         published += len(rows) // 2
         kept += sum(rows["is_kept"].to_pylist()) // 2
         for row in rows.group_by(names).aggregate([([], "count_all")]).to_pylist():

@@ -1,7 +1,6 @@
 """A rehydrated release written: what was published is copied, and the pairs whose sides could be had are made anew."""
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from curation.rehydrating.sides import Downloaded
 from curation.releases import PublishedRules, Release, get, tidy
 from curation.schemas import CANDIDATES, PAIRS, YIELD
 from curation.shards import Bucket, by_bucket, row_bytes, rows_without, write_bucket, write_rows
-from curation.store import Home, create_exclusively, digest
+from curation.store import Home, create_exclusively, digest, files_below, opened, remove_tree
 from rules.errors import ConfigurationError
 
 TABLE = "yield.parquet"
@@ -96,7 +95,8 @@ class Writer:
         mine = digest([self.publication.digest, kept, new.to_pydict(), tools()])
         marker = self.work / "made-of"
         if not marker.exists() or marker.read_text() != mine:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.home.check_leases()
+            remove_tree(self.folder)
             for path in self.work.glob("*.arrow"):
                 path.unlink()
             with self.home.replacing(marker) as temporary:
@@ -109,9 +109,11 @@ class Writer:
         """Refuse before anything is written if it would not fit; each new row lies in a temporary file, too."""
         temporary = sum(len(batch.rows) for batch in batches if not batch.path.exists())
         needed = (temporary + rows) * row_bytes(self.rule_set) + SPARE_DISK_BYTES
-        free = shutil.disk_usage(self.home.root).free
+        free = shutil.disk_usage(self.home.local).free
         if needed > free:
-            raise ConfigurationError(f"{self.home.root}: {needed:,} bytes needed to write {rows:,} rows, {free:,} free")
+            raise ConfigurationError(
+                f"{self.home.local}: {needed:,} bytes needed to write {rows:,} rows, {free:,} free"
+            )
 
     def _write_portion(self, portion: str, places: Mapping[str, Place]) -> pa.Table:
         """Write a portion's files of all configs; return its kept pairs, split and the columns ASSIGNED."""
@@ -132,11 +134,11 @@ class Writer:
         gone = ids.filter(pc.invert(pc.is_in(ids, value_set=kept)))
         if len(gone) == len(ids):
             return
+        if not len(gone):
+            self.home.link(source, path)
+            return
         with self.home.replacing(path) as temporary:
-            if len(gone):
-                write_rows(source, temporary, rows_without(source, gone))
-            else:
-                os.link(source, temporary)
+            write_rows(source, temporary, rows_without(source, gone))
 
     def _pairs(self, portion: str) -> pa.Table:
         """Return the rows of a portion as they were before they were published: PAIRS with a column split."""
@@ -172,18 +174,19 @@ class Writer:
         write_pages(self.home, Release(self.number, folder, {"parent": None, "tools": tools()}), self.rule_set)
 
     def _commit(self) -> Release:
-        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        files = [path for path, _ in files_below(self.folder)]
         hashes = [row for rows in self.each(hash_files, list(batched(files)), "hash") for row in rows]
         listed = {path.relative_to(self.folder).as_posix(): row for path, row in zip(files, hashes, strict=True)}
         text = json.dumps(self._manifest(listed), indent=1, ensure_ascii=False) + "\n"
+        self.home.check_leases()
         create_exclusively(self.home.root / "releases" / f"{self.number}.json", text.encode())
         tidy(self.home)
         return get(self.home, self.number)
 
     def _manifest(self, files: Mapping[str, Any]) -> dict[str, Any]:
         of = self.publication.manifest
-        pairs = pq.read_table(self.folder / "assignment.parquet", columns=["side", "split", "sha256"])
-        rejected = pq.read_table(self.folder / "rejections.parquet", columns=["reason"])
+        pairs = pq.read_table(opened(self.folder / "assignment.parquet"), columns=["side", "split", "sha256"])
+        rejected = pq.read_table(opened(self.folder / "rejections.parquet"), columns=["reason"])
         of_images = pairs.filter(mask(pc.equal(pairs["side"], "image")))
         return {
             "release": self.number,

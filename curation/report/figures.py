@@ -131,21 +131,28 @@ def connect(release: Path, rule_set: PublishedRules) -> "DuckDBPyConnection":
     connection = duckdb.connect(config={"threads": 1})  # the order of a sum is the same each time
     # Files are handed over as Arrow data sets, because DuckDB would take a [ or * in a folder's name for a pattern.
     for split in SPLITS:
-        files = [str(path) for path in sorted((release / "metadata").glob(f"{split}-*.parquet"))]
-        rows = pads.dataset(files, format="parquet") if files else PUBLISHED.empty_table()
+        files = sorted((release / "metadata").glob(f"{split}-*.parquet"))
+        rows = _scanned(files) if files else PUBLISHED.empty_table()
         connection.register(f"pairs_{split}", rows)
     columns = ", ".join(f'"{name}"' for name in PUBLISHED.names if name != "fetched_at")
     union = " UNION ALL ".join(f"SELECT {columns}, '{split}' AS split FROM pairs_{split}" for split in SPLITS)
     connection.execute(f"CREATE VIEW pairs AS {union}")
     for name, schema in (("assignment", ASSIGNMENT), ("rejections", REJECTIONS), ("candidates", CANDIDATES)):
         path = release / f"{name}.parquet"
-        connection.register(name, pads.dataset(str(path), format="parquet") if path.exists() else schema.empty_table())
+        connection.register(name, _scanned([path]) if path.exists() else schema.empty_table())
     goals = [
         {"number": rule_set.numbering.index(label.name), "name": label.name, "goal": label.size}
         for label in rule_set.labels
     ]
     connection.register("labels", pa.Table.from_pylist(goals))
     return connection
+
+
+def _scanned(paths: Sequence[Path]) -> pads.Dataset:
+    """Return the rows of files, which are read when they are asked for."""
+    if isinstance(paths[0], Path):
+        return pads.dataset([str(path) for path in paths], format="parquet")
+    return pads.dataset([path.path for path in paths], format="parquet", filesystem=paths[0].fs)
 
 
 def totals(connection: "DuckDBPyConnection") -> Totals:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from curation import compiled
+
 if TYPE_CHECKING:
     from pydub import AudioSegment
 
@@ -122,6 +124,7 @@ def spectrogram_png(samples: npt.NDArray[np.float32], sample_rate_hz: int) -> by
     Args:
         samples: float32 mono, shape (n_samples,), range [-1, 1], at least one.
     """
+    compiled.ready()
     from librosa import power_to_db
     from librosa.feature import melspectrogram
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.report.previews import LARGE, PREVIEW_BITRATE_BPS, PREVIEW_S, SMALL, SPECTROGRAM_MAX_BYTES
+from curation.store import opened
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -162,7 +163,7 @@ def media(release: Path, column: str, pair_ids: Iterable[str]) -> Iterator[tuple
     """
     wanted = pa.array(sorted(set(pair_ids)), pa.string())
     for path in sorted((release / "data").glob("*.parquet")) if len(wanted) else []:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(opened(path)) as file:
             for group in range(file.num_row_groups):
                 ids = file.read_row_group(group, columns=["pair_id"]).column("pair_id")
                 places = pc.indices_nonzero(pc.is_in(ids, value_set=wanted))

@@ -177,7 +177,7 @@ def _downloaded(data_set: "DataSet", tools: Tools) -> Path:
 
 
 def _folder(home: Home, owner: str) -> Path:
-    return home.root / "archives" / "kaggle" / owner
+    return home.local / "archives" / "kaggle" / owner
 
 
 def _versions(home: Home, owner: str, name: str) -> list[Path]:

@@ -176,7 +176,7 @@ def _fetch(item: Found, client: "Client", tools: Tools) -> Fetched:
     refusal = _refusal({**info, "url": None})
     if refusal:
         raise refusal
-    partial = tools.home.root / "partial" / hashlib.sha256(item.address.encode()).hexdigest()
+    partial = tools.home.local / "partial" / hashlib.sha256(item.address.encode()).hexdigest()
     try:
         sha256, size_bytes = _download(info, partial, client, tools)
     except ItemError as error:

@@ -37,7 +37,7 @@ class Body:
     def __init__(self, home: Home, address: str) -> None:
         self._home = home
         name = hashlib.sha256(address.encode(errors="surrogatepass")).hexdigest()
-        self._kept = f"{home.root}/partial/{name}"  # as text: for most downloads it is looked for and never made
+        self._kept = f"{home.local}/partial/{name}"  # as text: for most downloads it is looked for and never made
         self._note = f"{self._kept}.validator"
         self._file: BinaryIO | None = None
         self._path: Path | None = None  # of the file
@@ -160,12 +160,17 @@ class Body:
                 Path(self._note).unlink(missing_ok=True)
         self.close()
 
-    def adopt(self) -> tuple[str, int]:
+    async def adopt(self) -> tuple[str, int]:
         """Make it a blob; return its sha256 and size.
 
         Raises:
             ItemError: "empty_file" or "removed".
         """
+        if self._home.is_remote:  # other downloads go on while it is sent
+            return await asyncio.to_thread(self._adopt)
+        return self._adopt()
+
+    def _adopt(self) -> tuple[str, int]:
         if self._file is None or self._path is None:
             return self._home.put_blob([bytes(self._held)], self.size_bytes)
         self._file.flush()

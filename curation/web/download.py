@@ -80,7 +80,7 @@ async def _store(
     if body.total_bytes is not None and body.size_bytes != body.total_bytes:
         raise Trouble("incomplete", f"{body.size_bytes:,} of {body.total_bytes:,} bytes")
     modality = modality or _modality(body.head, request, response)
-    sha256, size_bytes = body.adopt()
+    sha256, size_bytes = await body.adopt()
     return Fetched(
         modality, sha256, size_bytes, _header(response, "ETag", TAG), _header(response, "Last-Modified", HTTP_DATE)
     )

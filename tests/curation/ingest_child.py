@@ -39,7 +39,7 @@ def ingest(home: str, log: str, kill_at: int | None) -> None:
         toy.WORLD.media = media
         refused = some("long", refusal=ItemError("duration"))
         toy.WORLD.lists = {"faces": [*some(*NAMES[:16]), *refused], "views": some(*NAMES[8:])}
-        result = ingest_from(Home(Path(home)), RULES)
+        result = ingest_from(Home(home), RULES)
         assert result.waiting == 0
     os.write(1, f"events {watched.seen}\n".encode())
 

@@ -160,6 +160,17 @@ def test_whole_recording_with_something_after_it_is_kept(tmp_path, tail):
     assert len(audio.measure(path, SHORT).windows) == 3
 
 
+@pytest.mark.parametrize("title", ["received signal 99", "received signal 15", "No space left on device"])
+def test_a_damaged_recording_cannot_pass_for_a_machine_in_trouble_by_its_title(tmp_path, title):
+    lines = f"{title}\n[info] Exiting normally, {title}.\n[error] {title}"
+    path = media.encode(tmp_path / "x.flac", media.noise(10), "-metadata", f"title={lines}")
+    content, draws = bytearray(path.read_bytes()), np.random.default_rng(0)
+    for first in range(20_000, len(content) - 100, 1_000):
+        content[first : first + 40] = draws.bytes(40)
+    path.write_bytes(content)
+    assert refusal(path).reason == "undecodable_audio"
+
+
 def test_recording_with_many_damaged_packets_is_undecodable(tmp_path):
     path = media.encode(tmp_path / "x.m4a", media.noise(10), "-movflags", "+faststart")
     content, draws = bytearray(path.read_bytes()), np.random.default_rng(0)

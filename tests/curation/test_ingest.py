@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from curation import collect, fetching, found, history, ingest, ingested, lists, tombstones
 from curation.batches import in_threads
-from curation.errors import PARKED, ItemError, TransientError
+from curation.errors import PARKED, HomeBusy, ItemError, TransientError
 from curation.ingest import Forecast
 from curation.sources import Facts, Fetched, Found, Need
 from curation.store import Home
@@ -456,6 +456,17 @@ def test_a_disk_that_is_nearly_full_ends_an_ingest_cleanly(toy, home, monkeypatc
     result = ingest_from(home, ONE)
     assert (result.ended.fetched, result.waiting) == (0, 1)
     assert "bytes of disk are free" in result.ended.stopped
+
+
+def test_trouble_of_the_work_folder_is_the_fate_of_no_item(toy, home):
+    def busy(address):
+        raise HomeBusy("s3://bucket is busy")
+
+    toy.WORLD.lists, toy.WORLD.media = {"faces": some("a")}, busy
+    with pytest.raises(HomeBusy):
+        ingest_from(home, ONE)
+    toy.WORLD.media = str.encode
+    assert ingest_from(home, ONE).ended.fetched == 1
 
 
 def test_a_dry_run_counts_and_writes_nothing(toy, home):

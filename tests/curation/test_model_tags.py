@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def plant(home: Home, step: Step, scores: Sequence[Sequence[float] | None]) -> p
 def test_each_content_is_scored_once_and_a_damaged_one_says_why(clip_weights: Path, tmp_path: Path) -> None:
     home, step = Home(tmp_path), only_step(clip_weights)
     shas = collected(home, 3)
-    assert [measure_batch(batch) for batch in pending(home, step, shas)].count(1) == 1
+    outcomes = [measure_batch(batch) for batch in pending(home, step, shas)]
+    assert sum(outcomes, Counter()) == {None: 3, "undecodable_image": 1}
     rows = rows_of(home, step)
     assert [row["reason"] for row in rows if row["scores"] is None] == ["undecodable_image"]
     assert [len(row["scores"]) for row in rows if row["scores"]] == [5, 5, 5]

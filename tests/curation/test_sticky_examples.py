@@ -123,6 +123,23 @@ def test_duplicates_in_two_splits_are_not_both_lost():
     assert (reasons(two)[first], reasons(two)["bridge"]) == ("leak", "near_duplicate")
 
 
+def test_copies_of_leaks_stay_where_their_group_is_now():
+    """Nothing gives way to a leak. So its copy ties groups, and may make another leak, the copy of which stays too."""
+    splits = {name: pair["split"] for name, pair in by_picture(next(released([FIVE]))).items()}
+    one, other, *_ = (name for name in splits if splits[name] == "train")
+    tested = next(name for name in splits if splits[name] == "test")
+    looks, titles = {one: (8, 0), other: (9, 0)}, {one: "Face", tested: "Face", other: "Hand"}
+    full = [replace(item, look=looks.get(item.name, item.look)) for item in FIVE.items]
+    # The same pictures, of which the metadata now say that two are one work.
+    tied = [replace(item, creator="Ida", title=titles.get(item.name)) for item in full]
+    copy = picture("copy", "Portrait", look=(8, 1), creator="Ida", title="Hand")
+    later = Edition([*tied, copy, picture("another", "Portrait", look=(9, 1)), *songs(7)[5:]], ROOMY)
+    _, *made = released([Edition(full, ROOMY), later, later])
+    for each in made:
+        assert (reasons(each)[one], reasons(each)[other]) == ("leak", "leak")
+        assert by_picture(each)["copy"]["split"] == by_picture(each)["another"]["split"] == "test"
+
+
 def test_released_clip_keeps_its_start_where_today_s_windows_lie_elsewhere():
     """Other settings measure other windows: a released clip stays, and no new one shares sound with it."""
     song = recording("song", "Song", "Popular", clips=1)

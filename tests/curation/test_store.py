@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation import damage
 from curation.batches import batched, in_threads
+from curation.damage import Damaged
 from curation.errors import ItemError
 from curation.store import Home, create_exclusively, digest, file_sha256, read_tables
 
@@ -107,3 +109,24 @@ def test_batches_are_the_whole_in_order_and_bounded(count, most):
 
 def test_results_come_in_the_order_of_the_batches():
     assert in_threads(4)(lambda batch: batch * 2, range(50), "double") == [2 * batch for batch in range(50)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [pa.ArrowMemoryError("malloc failed"), pa.ArrowCancelled("stopped"), OSError(5, "disk"), FileNotFoundError(2)],
+)
+def test_what_befalls_the_machine_is_no_damage_of_the_file(tmp_path, error):
+    def read():
+        raise error
+
+    with pytest.raises(type(error)):
+        damage.read_whole(tmp_path, read)
+
+
+@pytest.mark.parametrize("error", [pa.ArrowInvalid("not a Parquet file\nat"), OSError("CRC checksum failed")])
+def test_what_is_no_table_is_damaged(tmp_path, error):
+    def read():
+        raise error
+
+    with pytest.raises(Damaged, match=r"is damaged \((not a Parquet file|CRC checksum failed)\)"):
+        damage.read_whole(tmp_path, read)

@@ -58,7 +58,7 @@ def rule_set() -> RuleSet:
 def build(folder: Path) -> tuple[Home, Release]:
     """Build the release of 36 pairs, in the work folder `folder/home`."""
     media, home = folder / "media", Home(folder / "home")
-    _write(media)
+    write_media(media)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(building, "bucket_counts", lambda _: {"train": 2, "validation": 1, "test": 1})
         patched.setattr(shards, "MAX_ROW_GROUP_BYTES", ROW_GROUP_BYTES)
@@ -66,7 +66,7 @@ def build(folder: Path) -> tuple[Home, Release]:
     return home, releases.get(home, 1)
 
 
-def _write(folder: Path) -> None:
+def write_media(folder: Path) -> None:
     """Write a picture for each clip that the recordings hold, and the table that says what they are."""
     folder.mkdir()
     rows = []

@@ -15,14 +15,16 @@ RUNS = "runs"  # where a run lies that nobody named
 DIGITS = 8  # of the digest in its name
 
 
-def begin(name: str, data: str, changes: Sequence[str], out: Path | None, settings: Settings) -> Run:
+def begin(
+    name: str, data: str, changes: Sequence[str], out: Path | None, settings: Settings, runs: Path = Path(RUNS)
+) -> Run:
     """Return a run of a recipe on data; where the same was begun there before, that one.
 
     Args:
         name: of a recipe, or a file with one.
         data: as `training.data.open_revision` takes it.
         changes: values of the recipe for this run, as KEY=VALUE.
-        out: the folder of the run; one that is named after recipe and data if None.
+        out: the folder of the run; one in `runs` that is named after recipe and data if None.
 
     Raises:
         ConfigurationError: recipe or data cannot be used, or the folder holds anything else.
@@ -31,7 +33,7 @@ def begin(name: str, data: str, changes: Sequence[str], out: Path | None, settin
     chosen = recipes.load(name, changes)
     revision = open_revision(data)
     named = Path(name).stem
-    folder = out or _folder(named, chosen, revision)
+    folder = out or runs / _named(named, chosen, revision)
     if (folder.expanduser() / RUN).is_file():
         return Run.open(folder, recipe=chosen, revision=revision, settings=settings)
     return Run.create(folder, chosen, revision, recipe_name=named, changes=changes, settings=settings)
@@ -49,6 +51,6 @@ def pinned(where: str, commit: str | None) -> str:
     return where if commit is None else f"{where.partition('@')[0]}@{commit}"
 
 
-def _folder(name: str, chosen: Recipe, revision: Revision) -> Path:
-    """Return a folder that the same recipe and the same data have always, and no others."""
-    return Path(RUNS, f"{name}-{digest([chosen.digest, revision.described()])[:DIGITS]}")
+def _named(name: str, chosen: Recipe, revision: Revision) -> str:
+    """Return a name that the same recipe and the same data have always, and no others."""
+    return f"{name}-{digest([chosen.digest, revision.described()])[:DIGITS]}"

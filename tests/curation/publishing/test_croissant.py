@@ -26,7 +26,7 @@ def published(editions, folder) -> Pages:
     return write(contents(editions.home, editions.first, folder, revision=None), None, folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture  # for each test: records of which one read the first only may stay so for the next
 def data_set(published) -> mlcroissant.Dataset:
     return mlcroissant.Dataset(os.fspath(published.paths["croissant.json"]))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from curation import releases
 from curation.publishing import records
 from curation.publishing.records import Record
 from curation.store import Home
@@ -26,7 +27,8 @@ def home(tmp_path: Path) -> Home:
 def write_release(home: Home, number: int, purged: list[str]) -> None:
     path = home.root / "releases" / f"{number}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"purged": [{"sha256": sha256, "pairs": []} for sha256 in purged]}))
+    told = dict.fromkeys(releases.NEEDED) | {"purged": [{"sha256": sha256, "pairs": []} for sha256 in purged]}
+    path.write_text(json.dumps(told))
 
 
 def files(home: Home) -> dict[str, bytes]:

@@ -23,7 +23,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # nothing can leave the machine
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # nothing can leave the machine
     "--remote-debugging-pipe",
     "about:blank",
 )
@@ -67,8 +67,12 @@ class Page:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
         self.call("Emulation.setDeviceMetricsOverride", width=width_px, height=900, deviceScaleFactor=1, mobile=False)
+        self.go(path.as_uri())
+
+    def go(self, address: str) -> None:
+        """Load a page and wait for its load event."""
         self.messages.clear()
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=address)
         while not any(message.get("method") == "Page.loadEventFired" for message in self.messages):
             self.messages.append(self._read())
 
