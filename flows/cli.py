@@ -1,6 +1,8 @@
 """The `artune` command. What only looks never imports Prefect, which takes seconds to start."""
 
 import sys
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,16 +10,21 @@ import typer
 from flows import (
     calibrate,
     collecting,
+    engines,
     evaluation,
     history,
     listening,
     plan,
     publishing,
     rules_commands,
+    serve,
     settings,
     training,
 )
+from flows.engines import EngineName
 from flows.terminal import (
+    FAILED_EXIT_CODE,
+    REFUSED_EXIT_CODE,
     HomeOption,
     ReleaseOption,
     RulesOption,
@@ -27,6 +34,7 @@ from flows.terminal import (
     is_terminal,
     last_build,
     listing_of,
+    patient,
     remember_build,
     say,
 )
@@ -42,20 +50,34 @@ YesOption = Annotated[
     bool, typer.Option("--yes", help="Do not ask, even if more than a tenth of the released pairs would go.")
 ]
 
+EngineOption = Annotated[
+    EngineName,
+    typer.Option("--engine", help="Where batches run: threads or processes of this machine, or a Dask cluster."),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="The Dask cluster's scheduler, as tcp://10.0.0.5:8786."),
+]
+
 app = typer.Typer(
     help="Build a paired data set of artworks and music, and keep it alive.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,  # a traceback must not show what a variable holds
 )
-for commands in (collecting, plan, history, publishing, calibrate, training, listening, evaluation):
+for commands in (collecting, plan, history, publishing, calibrate, training, listening, evaluation, serve):
     app.add_typer(commands.app)
 app.add_typer(rules_commands.app, name="rules")
 
 
 @app.command()
 def build(
-    source: SourceOption = None, rules_name: RulesOption = None, home: HomeOption = None, yes: YesOption = False
+    source: SourceOption = None,
+    rules_name: RulesOption = None,
+    home: HomeOption = None,
+    yes: YesOption = False,
+    engine: EngineOption = "threads",
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Collect, measure, label, balance, split, pair, and write a new release.
 
@@ -66,8 +88,9 @@ def build(
     from curation import building, collect, ingested, releases
     from flows.doctor import blocking
 
+    engines.check(engine, scheduler)
     place = home_of(home)
-    for finding in blocking(place.root):
+    for finding in blocking(place):
         raise ConfigurationError(f"{finding.what}: {finding.found}; {finding.advice}")
     last_sources, last_rules = last_build(place)
     sources, rules_name = source or last_sources, rules_name or last_rules
@@ -79,7 +102,8 @@ def build(
         console.print(f"Nothing to do: release {last.number if last else 0} has the same items, rules and tools.")
         return
     _announce(place, sources, listing, rule_set)
-    number = _build(place, sources, rules_name, yes)
+    with patient():
+        number = _build(place, sources, rules_name, yes, engine, scheduler)
     remember_build(place, sources, rules_name)
     if number is None:
         console.print("Nothing to do: what is new in the sources changes no release.")
@@ -87,19 +111,21 @@ def build(
         _present(releases.get(place, number), rule_set)
 
 
-def _build(home: "Home", sources: list[str], rules_name: str, yes: bool) -> int | None:
+def _build(
+    home: "Home", sources: list[str], rules_name: str, yes: bool, engine: EngineName, scheduler: str | None
+) -> int | None:
     """Run the flow; if it needs a yes, show the plan and ask."""
     settings.quiet_prefect()
     from curation.building import LargeDrop
     from flows import build as build_flow
 
-    workers = settings.from_environment().workers
+    run = partial(build_flow.run, home.root, sources, rules_name, engine=engine, scheduler=scheduler)
     try:
-        return build_flow.run(home.root, sources, rules_name, workers, may_drop=yes)
+        return run(may_drop=yes)
     except LargeDrop as drop:
         plan.show(home, sources, rules_name)
         _ask(drop)
-        return build_flow.run(home.root, sources, rules_name, workers, may_drop=True)
+        return run(may_drop=True)
 
 
 @app.command()
@@ -153,15 +179,29 @@ def _ask(drop: "ConfigurationError") -> None:
 
 def _present(release: "Release", rule_set: "RuleSet") -> None:
     _show(release, rule_set)
-    console.print(f'Load it:  datasets.load_dataset("{release.folder}")', soft_wrap=True, markup=False)
-    console.print(f"Look at it:  {(release.folder / 'report' / 'index.html').as_uri()}", soft_wrap=True, markup=False)
+    page = release.folder / "report" / "index.html"
+    is_here = isinstance(page, Path)
+    console.print(f"Load it:  datasets.load_dataset({_named(release)})", soft_wrap=True, markup=False)
+    look = page.as_uri() if is_here else f"artune report --release {release.number}"
+    console.print(f"Look at it:  {look}", soft_wrap=True, markup=False)
+
+
+def _named(release: "Release") -> str:
+    """Return what `load_dataset` finds a release by: a folder, or patterns of addresses."""
+    if isinstance(release.folder, Path):
+        return f'"{release.folder}"'
+    files = ", ".join(f'"{split}": "{release.folder}/data/{split}-*.parquet"' for split in release.manifest["pairs"])
+    return f'"parquet", data_files={{{files}}}'
 
 
 def _announce(home: "Home", sources: list[str], listing: "Listing", rule_set: "RuleSet") -> None:
     from rich.markup import escape
 
-    from curation import building
+    from curation import building, collect, releases, remeasuring
 
+    items, parent = collect.current_items(home, listing), releases.latest(home, rule_set.name)
+    for line in remeasuring.remeasured(home, items, rule_set, parent):
+        say(f"{line}.")
     new = [entry for batch in listing.batches for entry in batch.entries]
     copied, most = building.disk_estimate(listing, rule_set)
     console.print(f"Building in {escape(str(home.root))} from {escape(', '.join(sources))} with {rule_set.name}.")
@@ -212,7 +252,7 @@ def report(release: ReleaseOption = None, home: HomeOption = None) -> None:
     found = releases.latest(place) if release is None else releases.get(place, release)
     if found is None:
         raise ConfigurationError(f"{place.root} has no release yet; `artune build` makes one")
-    page = (found.folder / "report" / "index.html").as_uri()
+    page = place.kept_here(found.folder / "report" / "index.html").as_uri()
     console.print(page, soft_wrap=True, markup=False)
     if sys.stdout.isatty():
         typer.launch(page)
@@ -230,7 +270,7 @@ def doctor(home: HomeOption = None) -> None:
     table.add_column("Found", overflow="fold")
     table.add_column("How to mend it", overflow="fold")
     broken = False
-    for finding in findings(home_of(home).root):
+    for finding in findings(home_of(home)):
         mark = "[green]fine[/]" if finding.fine else "[red]missing[/]" if finding.required else "[yellow]optional[/]"
         advice = "" if finding.fine else escape(finding.advice)
         table.add_row(mark, escape(finding.what), escape(finding.found), advice)
@@ -248,6 +288,7 @@ def _show(release: "Release", rule_set: "RuleSet") -> None:
 
     from curation import releases
     from curation.errors import REASONS
+    from curation.store import whole
 
     counts = releases.label_counts(release, rule_set)
     splits = list(rule_set.splits.model_dump())
@@ -262,7 +303,7 @@ def _show(release: "Release", rule_set: "RuleSet") -> None:
     console.print(table)
     rejected = Table("Unit", "Stage", "Reason", "Meaning", title="Left out")
     rejected.add_column("Rows", justify="right")
-    rows = pq.read_table(release.folder / "rejections.parquet", columns=["unit", "stage", "reason"])
+    rows = pq.read_table(whole(release.folder / "rejections.parquet"), columns=["unit", "stage", "reason"])
     grouped = rows.group_by(["unit", "stage", "reason"]).aggregate([([], "count_all")]).to_pylist()
     for row in sorted(grouped, key=lambda row: (row["unit"], list(REASONS).index(row["reason"]))):
         meaning = REASONS[row["reason"]][1]
@@ -271,11 +312,19 @@ def _show(release: "Release", rule_set: "RuleSet") -> None:
 
 
 def main() -> None:
-    """Run the command; what a person wrote wrongly is told in one message, with exit code 2."""
+    """Run the command.
+
+    What a person wrote wrongly is told in one message, with exit code 2; likewise a busy world, with 3.
+    """
     from rich.console import Console
+
+    from curation.errors import TransientError
 
     try:
         app()
     except ConfigurationError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        sys.exit(REFUSED_EXIT_CODE)
+    except TransientError as error:
+        Console(stderr=True).print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(FAILED_EXIT_CODE)

@@ -60,7 +60,7 @@ def sources(rules_name: RulesOption = None, home: HomeOption = None) -> None:
     local = ((name, module.HOMEPAGE, module.LICENSE) for name, module in modules.items() if name not in web)
     console.print(_web_table(web, rule_set))
     console.print(table("On this machine", ("Source", "From", "License"), local))
-    for need in _common_needs():
+    for need in common_needs():
         if not need.ready:
             console.print(f"All sources of the web: {need.advice}", style="yellow", markup=False, soft_wrap=True)
 
@@ -69,7 +69,7 @@ def _web_table(modules: "dict[str, WebSource]", rule_set: "RuleSet") -> "Table":
     rows = (
         (
             name,
-            "yes" if all(need.ready for need in (*_common_needs(), *module.needs()) if need.required) else "no",
+            "yes" if all(need.ready for need in (*common_needs(), *module.needs()) if need.required) else "no",
             str(len(rule_set.queries(name))),
             "\n".join(map(_state, module.needs())),
             "\n".join(f"{host} {rate:g}" for host, rate in module.RATES.items()),
@@ -89,7 +89,7 @@ def _state(need: "Need") -> str:
     return f"{need.what}: missing{'' if need.required else ', optional'}; {need.advice}"
 
 
-def _common_needs() -> Iterator["Need"]:
+def common_needs() -> Iterator["Need"]:
     """Yield what every source of the web needs."""
     from curation.sources import Need
 
@@ -198,7 +198,7 @@ def _with_items(home: "Home") -> list[str]:
 
 def _refuse_missing() -> None:
     """Refuse before any work what no source of the web can do without; the sources tell of their own needs."""
-    missing = [need for need in _common_needs() if not need.ready]
+    missing = [need for need in common_needs() if not need.ready]
     if missing:
         raise ConfigurationError("\n".join(need.advice for need in missing))
 

@@ -13,11 +13,14 @@ from pathlib import Path
 import imageio_ffmpeg
 from packaging.requirements import Requirement
 
+from curation.errors import TransientError
+from curation.store import Home
 from flows import settings
 from rules.errors import ConfigurationError
 
 NEEDED_MUXERS = ("chromaprint", "s16le")
 WEB_EXTRA, STORAGE_EXTRA, TRAINING_EXTRA, EVALUATION_EXTRA = "sources", "s3", "train", "eval"
+CLUSTER_EXTRA = "dask"
 LOW_DISK_BYTES = 2_000_000_000  # the sample needs a tenth of it
 
 
@@ -32,21 +35,22 @@ class Finding:
     advice: str = ""
 
 
-def findings(home: Path) -> Iterator[Finding]:
+def findings(home: Home) -> Iterator[Finding]:
     """Look at everything that a build needs, and at what is optional."""
     yield Finding("Python", platform.python_version(), True)
     yield from _ffmpeg()
     yield _writable(home)
-    yield _disk(home)
+    yield _disk(home.local)
     yield from _packages()
     yield _extra("web sources", WEB_EXTRA, "all packages; `artune sources` tells what else is needed")
     yield from _hub()
     yield _extra("publishing to s3://", STORAGE_EXTRA, "all packages")
+    yield _extra("building on a Dask cluster", CLUSTER_EXTRA, "all packages")
     yield _extra("training, decoded audio", TRAINING_EXTRA, "all packages")
     yield _extra("evaluation", EVALUATION_EXTRA, "all packages")
 
 
-def blocking(home: Path) -> Iterator[Finding]:
+def blocking(home: Home) -> Iterator[Finding]:
     """Return what a build could not do without: looked at before each."""
     return (finding for finding in (_writable(home), *_ffmpeg()) if not finding.fine)
 
@@ -70,16 +74,18 @@ def _nearest(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
-def _writable(home: Path) -> Finding:
-    probe = _nearest(home) / f".artune-{uuid.uuid4().hex}"
+def _writable(home: Home) -> Finding:
+    place = home.root if home.is_remote else _nearest(home.root)
+    probe, told = place / f".artune-{uuid.uuid4().hex}", ""
     try:
-        probe.touch(exist_ok=False)
+        probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        return Finding(
-            "work folder", f"{home}: {error.strerror}", False, advice="choose another with --home, or ARTUNE_HOME"
-        )
-    return Finding("work folder", f"{home} can be written", True)
+        told = f"{home.root}: {error.strerror}"
+    except (ConfigurationError, TransientError) as error:  # of object storage
+        told = str(error)
+    advice = "choose another with --home, or ARTUNE_HOME"
+    return Finding("work folder", told or f"{home.root} can be written", not told, advice=advice)
 
 
 def _disk(home: Path) -> Finding:

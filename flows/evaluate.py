@@ -8,22 +8,19 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 from rich.console import Console
 
 from evaluation.evaluating import evaluate
 from evaluation.request import Request
 from evaluation.result import MARKDOWN, Figure
-from flows import settings, tasks
+from flows import assets, events, run_names, settings, tasks
 from flows.evaluation import STOPPED, Finished
 from flows.progress import Bars, bars
-from flows.tasks import ended, let_modules_speak, plain, told
+from flows.tasks import ended, let_modules_speak, told
 from training.runs import starting
 
-EVENT = "artune.evaluation.finished"
 
-
-@flow(name="evaluate")
+@flow(name="evaluate", flow_run_name=run_names.evaluate)
 def evaluate_model(request: Request) -> Finished | State[Any]:
     """Evaluate; tell the world by an event, and leave the page of figures as an artifact.
 
@@ -39,14 +36,14 @@ def evaluate_model(request: Request) -> Finished | State[Any]:
         asked = replace(request, cache=settings.training_cache(request.cache))
         with bars(Console(stderr=True)) as shown:
             found = tasks.once("evaluate", lambda: evaluate(asked, _stages(shown)), STOPPED)
-        return Finished(found.folder, found.result, found.claim, found.where)
-
-    done = told(work, STOPPED)
-    if isinstance(done, Finished):
+        done = Finished(found.folder, found.result, found.claim, found.where)
         text = (done.folder / MARKDOWN).read_text(encoding="utf-8")
         create_markdown_artifact(text, key="evaluation", description=f"Evaluation of {done.result.subject.name}")
+        assets.evaluation(done, request)
         _tell(done, request)
-    return done
+        return done
+
+    return told(work, STOPPED)
 
 
 def _stages(shown: Bars) -> Callable[[str, int, int], None]:
@@ -63,10 +60,11 @@ def _stages(shown: Bars) -> Callable[[str, int, int], None]:
 def _tell(done: Finished, request: Request) -> None:
     """Emit the event that what follows an evaluation waits for; unlike the files, it says where things lie here."""
     folder, result = str(done.folder), done.result
-    emit_event(
-        EVENT,
-        resource={"prefect.resource.id": f"artune.evaluation.{folder}", "prefect.resource.name": folder},
-        payload={
+    events.tell(
+        events.EVALUATION_FINISHED,
+        "evaluation",
+        folder,
+        {
             "folder": folder,
             "kind": result.subject.kind,
             "run": _whole(request.run),
@@ -112,9 +110,4 @@ def run(request: Request) -> Finished:
         ConfigurationError: a person has to mend something.
         TransientError: the world was busy: the same call goes on with what is there.
     """
-    ready = evaluate_model.with_options(flow_run_name=plain(f"evaluate {_named(request)}"))
-    return ended(ready(request, return_state=True))
-
-
-def _named(request: Request) -> str:
-    return Path(str(request.run or request.images or request.data)).name
+    return ended(evaluate_model(request, return_state=True))

@@ -233,7 +233,7 @@ def _labels_table(labels: "Sequence[LabelChange]", goals: dict[str, int]) -> "Ta
 
     from curation.memory import SPLITS
 
-    changed = [label for label in labels if _is_touched(label)]
+    changed = [label for label in labels if label.is_touched]
     same = len(labels) - len(changed)
     table = Table(caption=f"{same} other labels stay as they are." if same else None)
     table.add_column("Label", min_width=18)
@@ -261,12 +261,6 @@ def _splits(before: Mapping[str, int], after: Mapping[str, int]) -> str:
     """Show the pairs of each split, before and after where they differ."""
     shown = [" / ".join(f"{count:,}" for count in counts.values()) for counts in (before, after)]
     return " → ".join(dict.fromkeys(shown))
-
-
-def _is_touched(label: "LabelChange") -> bool:
-    from curation.changes import Flow
-
-    return label.before != label.after or any(flow != Flow() for flow in (label.pictures, label.clips))
 
 
 def _arrow(before: int, after: int) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from curation.web import WebSettings
 
 DEFAULT_HOME = "artune-home"
+DEFAULT_REJECTED_SHARE = 0.5
 HUB = "https://huggingface.co"
 
 
@@ -21,11 +22,11 @@ class Settings:
     """Where artune works and with how many hands.
 
     Attributes:
-        home: the work folder, ARTUNE_HOME.
+        home: the work folder, ARTUNE_HOME: a whole path, or an address of object storage.
         workers: batches at work at once, ARTUNE_WORKERS; as many as there are cores if unset.
     """
 
-    home: Path
+    home: Path | str
     workers: int
 
 
@@ -38,7 +39,7 @@ def from_environment() -> Settings:
     text = os.environ.get("ARTUNE_WORKERS", str(os.cpu_count() or 1))
     if not text.isdecimal() or int(text) < 1:
         raise ConfigurationError(f"ARTUNE_WORKERS={text!r}: expected a whole number of at least 1")
-    return Settings(local_folder(os.environ.get("ARTUNE_HOME", DEFAULT_HOME)), int(text))
+    return Settings(work_folder(os.environ.get("ARTUNE_HOME", DEFAULT_HOME)), int(text))
 
 
 def web() -> "WebSettings":
@@ -72,22 +73,60 @@ def _is_contact(text: str) -> bool:
     return is_plain and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
-def local_folder(home: str) -> Path:
-    """Return the work folder that a user names.
+def max_rejected_share() -> float:
+    """Read ARTUNE_MAX_REJECTED_SHARE: more rejections among what is new, and the operator is told.
 
     Raises:
-        ConfigurationError: it is an address of object storage, which artune does not write to yet.
+        ConfigurationError: it is no share.
     """
-    if "://" in home:
-        raise ConfigurationError(f"home {home!r}: expected a local folder; object storage is not supported yet")
-    return Path(home).expanduser().absolute()
+    text = os.environ.get("ARTUNE_MAX_REJECTED_SHARE", str(DEFAULT_REJECTED_SHARE))
+    # Nothing that `float` also takes: nan, or digits of other scripts.
+    if not re.fullmatch(r"0?\.\d{1,9}|[01](\.0{0,9})?", text, re.ASCII):
+        raise ConfigurationError(
+            f"ARTUNE_MAX_REJECTED_SHARE={text!r}: expected a share from 0 to 1, as 0.5; 1 never tells"
+        )
+    return float(text)
+
+
+def webhook() -> str | None:
+    """Read ARTUNE_WEBHOOK, which what goes wrong is told to: None if it is unset, "" if it is to be told no more.
+
+    Raises:
+        ConfigurationError: it is no http(s) address. What it is stays untold, for such addresses hold tokens.
+    """
+    address = os.environ.get("ARTUNE_WEBHOOK")
+    if not address:
+        return address
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or not re.fullmatch(r"[!-~]{1,2000}", address):
+        raise ConfigurationError(
+            "ARTUNE_WEBHOOK: expected the http(s) address that JSON is to be posted to, or nothing to post no more"
+        )
+    return address
+
+
+def work_folder(named: str) -> Path | str:
+    """Return the work folder that a user names: a whole path, or an address of object storage as it is."""
+    return named if "://" in named else Path(named).expanduser().absolute()
 
 
 def training_cache(option: Path | None = None) -> Path:
     """Return where training keeps what it computes once: as an option says, else ARTUNE_CACHE, else this user's."""
     if option is not None:
         return option.expanduser().absolute()
-    return local_folder(os.environ.get("ARTUNE_CACHE") or "~/.cache/artune")
+    named = os.environ.get("ARTUNE_CACHE") or "~/.cache/artune"
+    if "://" in named:
+        raise ConfigurationError(f"ARTUNE_CACHE={named!r}: expected a folder of this machine")
+    return Path(named).expanduser().absolute()
+
+
+def of_processes(**more: str) -> dict[str, str]:
+    """Return the environment of a process that this one starts."""
+    return os.environ | more
 
 
 def quiet_prefect() -> None:

@@ -19,8 +19,9 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.exceptions import FailedRun, TerminationSignal
+from prefect.exceptions import CancelledRun, FailedRun, TerminationSignal
 from prefect.futures import PrefectFuture
+from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -29,6 +30,7 @@ from prefect.utilities.annotations import quote
 from rich.console import Console
 
 from curation.batches import Each
+from curation.disk import is_of_disk
 from curation.errors import TransientError
 from curation.markdown import escaped, table
 from flows.progress import Bars
@@ -37,6 +39,9 @@ from rules.errors import ConfigurationError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Submit = Callable[[str, Any], PrefectFuture[Any]]  # the name of a run and its batch -> its future
+Engine = Callable[[str, Callable[[Any], Any]], Submit]  # of a stage and its work
 
 IN_FLIGHT = 200  # futures at once: a scheduler should not hold a task for every batch of a large build
 RETRY_DELAYS_S: list[float] = [2, 8, 30]
@@ -56,15 +61,44 @@ def threads(workers: int) -> TaskRunner[PrefectFuture[Any]]:
 
 
 def let_modules_speak() -> None:
-    """Let our modules log: Prefect attaches handlers to these loggers, but without a level they stay silent."""
+    """Let our modules log to Prefect's UI, under the run they work for, whatever started this process.
+
+    A worker of a pool may know nothing of PREFECT_LOGGING_EXTRA_LOGGERS; and without a level they would stay silent.
+    """
     logging.getLogger("prefect.task_runs").addFilter(_without_traceback)
+    logging.getLogger("prefect.task_runs").addFilter(_is_news)
+    logging.getLogger("prefect.flow_runs").addFilter(_as_a_sentence)
+    logging.getLogger("prefect.engine").addFilter(_is_unforeseen)
     for name in ("flows", "evaluation", "training", "curation", "rules"):
-        logging.getLogger(name).setLevel(logging.INFO)
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        for handler in logging.getLogger("prefect.extra").handlers:
+            if isinstance(handler, APILogHandler):
+                logger.addHandler(handler)  # once, however often
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out that a batch is done: thousands of such lines hide the others, and the list of tasks says it."""
+    return record.levelno > logging.INFO or not record.getMessage().startswith("Finished in state Completed")
+
+
+def _as_a_sentence(record: logging.LogRecord) -> bool:
+    """Let a served run say why it failed, where Prefect would show its own code; nothing, where a person ended it."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, FailedRun):
+        record.msg, record.args, record.exc_info = "%s", (str(error),), None
+    return not isinstance(error, CancelledRun)
+
+
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    """Leave out what `_as_a_sentence` has said."""
+    return not (record.exc_info and isinstance(record.exc_info[1], CancelledRun | FailedRun))
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """Let Prefect tell of a busy world in one line: where in our code it was met helps nobody."""
-    if record.exc_info and isinstance(record.exc_info[1], TransientError):
+    """Let Prefect tell of a busy world or a full disk in one line: where in our code it was met helps nobody."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, TransientError | ConfigurationError) or is_of_disk(error):
         record.exc_info = None
     return True
 
@@ -179,17 +213,34 @@ class Title:
     text: str
 
 
-def in_prefect(shown: Bars, title: Callable[[Any], Title] | None = None, at_once: int = IN_FLIGHT) -> Each:
+def of_flow(stage: str, work: Callable[[Any], Any]) -> Submit:
+    """Run the batches of a stage on the task runner of the running flow."""
+    task = tried_again(stage, work)
+
+    def submit(name: str, batch: object) -> PrefectFuture[Any]:
+        # Quoted, or Prefect would look for futures in every table of it.
+        return task.with_options(task_run_name=plain(name)).submit(quote(batch))
+
+    return submit
+
+
+def in_prefect(
+    shown: Bars,
+    title: Callable[[Any], Title] | None = None,
+    at_once: int = IN_FLIGHT,
+    engine: Engine = of_flow,
+) -> Each:
     """Return an Each that runs every batch as a Prefect task of the running flow.
 
     Args:
         shown: where its bars are drawn.
         title: of a batch; without it, a stage is one part and its batches are numbered.
         at_once: futures of each part: one that is slow does not keep the others waiting.
+        engine: where batches run.
     """
 
     def each(work: Callable[[Any], T], batches: Sequence[Any], stage: str) -> list[T]:
-        of_stage = tried_again(stage, work)
+        submit_named = engine(stage, work)
         titles = [title(batch) if title else Title("", f"{n} of {len(batches)}") for n, batch in enumerate(batches, 1)]
         parts: dict[str, _Part] = {}
         for number, named in enumerate(titles):
@@ -202,9 +253,7 @@ def in_prefect(shown: Bars, title: Callable[[Any], Title] | None = None, at_once
 
         def submit(part: _Part) -> None:
             number = part.left.popleft()
-            named = of_stage.with_options(task_run_name=plain(f"{part.name} {titles[number].text}"))
-            # Quoted, or Prefect would look for futures in every table of it.
-            running[number] = named.submit(quote(batches[number]))
+            running[number] = submit_named(f"{part.name} {titles[number].text}", batches[number])
             running[number].add_done_callback(lambda _: done.put(number))
 
         for part in parts.values():

@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 
 import rules
+from curation.damage import Damaged
 from curation.store import Home
-from flows import settings
+from flows import connection, settings
 from rules.errors import ConfigurationError
 
 if TYPE_CHECKING:  # what these import takes longer than a command that only looks
@@ -26,6 +27,7 @@ LAST_INGEST = "last_ingest.json"  # likewise
 LAST_BUILD = "last_build.json"  # a convenience of the command; no release depends on it
 
 BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+REFUSED_EXIT_CODE = 2  # a person has to mend what was asked for
 FAILED_EXIT_CODE = 3  # nothing went wrong here, and yet nothing could be had
 STOPPED_EXIT_CODE = 130  # of what ends by Ctrl-C, as shells have it
 TERMINATED_EXIT_CODE = 143  # likewise of what ends by SIGTERM
@@ -37,7 +39,7 @@ HomeOption = Annotated[
     typer.Option(
         "--home",
         metavar="DIR",
-        help="Work folder; everything artune writes is in it. Else ARTUNE_HOME, else artune-home.",
+        help="Work folder, or s3://BUCKET/NAME; everything artune writes is in it. Else ARTUNE_HOME, else artune-home.",
     ),
 ]
 SourceOption = Annotated[
@@ -112,7 +114,10 @@ def patient() -> Iterator[None]:
     from curation.errors import TransientError
 
     try:
-        yield
+        try:
+            yield
+        except connection.errors() as error:
+            raise connection.told(error) from None
     except TransientError as error:
         Console(stderr=True).print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(FAILED_EXIT_CODE) from None
@@ -133,7 +138,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 def home_of(option: str | None) -> Home:
     """Return the work folder that the option or else the environment names."""
-    return Home(settings.local_folder(option) if option else settings.from_environment().home)
+    return Home(settings.work_folder(option) if option else settings.from_environment().home)
 
 
 def last_build(home: Home) -> tuple[list[str], str]:
@@ -144,8 +149,9 @@ def last_build(home: Home) -> tuple[list[str], str]:
     try:
         last = json.loads(path.read_text(encoding="utf-8"))
         return last["sources"], last["rules"]
-    except (ValueError, KeyError, TypeError):  # it is a convenience, and written again by the next build
-        return [DEFAULT_SOURCE], DEFAULT_RULES
+    except (ValueError, KeyError, TypeError) as error:
+        advice = "remove it, and name --source and --rules once"  # a scheduled build must not go on with the sample
+        raise Damaged(path, str(error), advice) from error
 
 
 def listing_of(home: Home, data_set: str, source: list[str] | None) -> "Listing":
@@ -162,7 +168,7 @@ def remember_build(home: Home, sources: list[str], rules_name: str) -> None:
 
     with home.replacing(home.root / LAST_BUILD) as temporary:
         temporary.write_text(
-            json.dumps({"sources": list(map(whole, sources)), "rules": _whole_rules(rules_name)}) + "\n",
+            json.dumps({"sources": list(map(whole, sources)), "rules": whole_rules(rules_name)}) + "\n",
             encoding="utf-8",
         )
 
@@ -182,9 +188,10 @@ def remember_ingest(home: Home, named: Sequence[str], rules_name: str) -> None:
 
     sources = last_ingest(home)[0] | {split_location(source)[0]: whole(source) for source in named}
     with home.replacing(home.root / LAST_INGEST) as temporary:
-        last = {"sources": sources, "rules": _whole_rules(rules_name)}
+        last = {"sources": sources, "rules": whole_rules(rules_name)}
         temporary.write_text(json.dumps(last) + "\n", encoding="utf-8")
 
 
-def _whole_rules(name: str) -> str:
+def whole_rules(name: str) -> str:
+    """Return a rule set's name, or the whole path of its folder."""
     return name if name in rules.names() else str(Path(name).expanduser().absolute())

@@ -7,30 +7,34 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
+from prefect.states import Completed
 from rich.console import Console
 
+from curation.errors import NotPublished
 from curation.markdown import escaped
-from flows import tasks
-from flows.tasks import ended, let_modules_speak, markdown, plain, told
-from flows.training import STOPPED, outcome
+from flows import assets, events, run_names, tasks
+from flows.tasks import ended, let_modules_speak, markdown, told
+from flows.training import STOPPED, how_of_machine, outcome
 from flows.training_bars import bars
 from flows.training_process import train_here, train_in_processes
 from rules.errors import ConfigurationError
 from training.runs import starting
 from training.runs.run import Run, Settings
 
-EVENT = "artune.training.finished"
+ALREADY = "Already trained"  # the state of a run that had nothing to do
+NOTHING_YET = "Nothing published yet"  # likewise
+TOLD = "told.json"  # in the folder of a run: a deployment has told of it
 
 
-@flow(name="train")
+@flow(name="train", flow_run_name=run_names.train)
 def train_model(
     recipe: str | None = None,
     data: str | None = None,
     revision: str | None = None,
-    changes: tuple[str, ...] = (),
+    changes: list[str] = [],  # noqa: B006 - Prefect shows it in a form, and nobody changes it
     out: Path | None = None,
     how: Settings | None = None,
+    runs: Path = Path(starting.RUNS),
 ) -> dict[str, Any] | State[Any]:
     """Train, or go on with a training; tell the world by an event, and leave losses and samples as an artifact.
 
@@ -40,34 +44,46 @@ def train_model(
         revision: of that event.
         changes: values of the recipe for this run, as KEY=VALUE.
         out: the folder of the run; one that is named after recipe and data if None.
-        how: cache, processes, threads; those of a run that goes on if None.
+        how: cache, processes, threads; if None, those of a run that goes on, or as this machine has them.
+        runs: the folder of the folder that is named after recipe and data.
 
     Returns:
         what came of the run; a failed state that says what a person has to mend, or that the world was busy.
     """
     let_modules_speak()
 
-    def work() -> dict[str, Any]:
-        run = _run(recipe, data, revision, changes, out, how)
+    def work() -> dict[str, Any] | State[Any]:
+        try:
+            run = _run(recipe, data, revision, changes, out, how, runs)
+        except NotPublished as error:
+            if revision is None and events.is_deployed():  # its schedule looks whether there is anything
+                return Completed(name=NOTHING_YET, message=str(error))
+            raise
+        if run.is_finished:
+            done = run.summary()
+            if events.is_deployed():
+                _tell_once(done)
+            return Completed(name=ALREADY, message=f"{run.folder} is finished", data=done)
         train = train_here if run.settings.processes == 1 else train_in_processes
         with bars(Console(stderr=True), tasks.progress_artifact("train")) as heard:
             tasks.once("train", lambda: train(run, heard), STOPPED)
-        return run.summary()
-
-    done = told(work, STOPPED)
-    if not isinstance(done, State):
+        done = run.summary()
         create_markdown_artifact(_markdown(done), key="training", description=f"Training of {done['recipe']}")
-        _tell(done)
-    return done
+        assets.training(done)
+        _tell_once(done)
+        return done
+
+    return told(work, STOPPED)
 
 
 def _run(
     recipe: str | None,
     data: str | None,
     revision: str | None,
-    changes: tuple[str, ...],
+    changes: list[str],
     out: Path | None,
     how: Settings | None,
+    runs: Path,
 ) -> Run:
     if recipe is None:
         if out is None:
@@ -75,15 +91,21 @@ def _run(
         return Run.open(out, settings=how)
     if data is None:
         raise ConfigurationError(f"train {recipe}: expected data")
-    return starting.begin(recipe, starting.data_of(data, revision), changes, out, how or Settings())
+    return starting.begin(recipe, starting.data_of(data, revision), changes, out, how or how_of_machine(), runs)
+
+
+def _tell_once(done: Mapping[str, Any]) -> None:
+    """Tell of a finished run; a deployment tells of each once, also where it was killed before it could."""
+    events.tell_once(Path(done["folder"], TOLD), str(done["model_sha256"]), lambda: _tell(done))
 
 
 def _tell(done: Mapping[str, Any]) -> None:
     """Emit the event that what follows a training waits for, an evaluation say."""
-    emit_event(
-        EVENT,
-        resource={"prefect.resource.id": f"artune.run.{done['folder']}", "prefect.resource.name": done["folder"]},
-        payload={
+    events.tell(
+        events.TRAINING_FINISHED,
+        "run",
+        done["folder"],
+        {
             "run": done["folder"],
             "recipe": done["recipe"],
             "recipe_digest": done["recipe_digest"],
@@ -93,6 +115,7 @@ def _tell(done: Mapping[str, Any]) -> None:
             "model_sha256": done["model_sha256"],
             "trained_parameters": done["trained_parameters"],
         },
+        {events.DATA_SET_LABEL: done["data"].get("data_set") or "unknown"},
     )
 
 
@@ -113,5 +136,4 @@ def run(folder: Path, how: Settings) -> dict[str, Any]:
         ConfigurationError: a person has to mend something.
         TransientError: the world was busy: the same call goes on from the last checkpoint.
     """
-    ready = train_model.with_options(flow_run_name=plain(f"train {folder.name}"))
-    return ended(ready(out=folder, how=how, return_state=True))
+    return ended(train_model(out=folder, how=how, return_state=True))

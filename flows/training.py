@@ -138,6 +138,11 @@ def _begun(
     return starting.begin(recipe, data, changes, out, how)
 
 
+def how_of_machine() -> "Settings":
+    """Return where and how to train where nobody said it."""
+    return _how(None, size_bytes_of(CACHE_LIMIT, "--cache-limit"), None)
+
+
 def _how(cache: Path | None, limit_bytes: int, processes: int | None) -> "Settings":
     """Return where and how to train; each process has its share of this machine's threads."""
     import torch

@@ -97,7 +97,10 @@ def test_doctor_finds_this_machine_fine(tmp_path: Path) -> None:
         (["build", "--source", "folder:/no/such/folder"], "/no/such/folder"),
         (["build", "--source", "wikipedia"], "no source is called 'wikipedia'; there are folder, kaggle"),
         (["build", "--rules", "nope"], "rules 'nope': expected a folder, or one of the rule sets museart18"),
-        (["build", "--home", "s3://bucket/x"], "object storage is not supported yet"),
+        (
+            ["build", "--home", "ftp://host/x"],
+            "home 'ftp://host/x': expected a folder, or an address of object storage",
+        ),
         (["build", "--source", "folder:/a", "--source", "folder:/b"], "folder:/b: folder is folder:/a already"),
         (["report"], "has no release yet; `artune build` makes one"),
         (["report", "--release", "7"], "has no release 7; it has none"),

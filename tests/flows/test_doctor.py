@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from curation.store import Home
 from flows import doctor
 from flows.doctor import Finding
 
 
 def by_name(home: Path) -> dict[str, Finding]:
-    return {finding.what: finding for finding in doctor.findings(home)}
+    return {finding.what: finding for finding in doctor.findings(Home(home))}
 
 
 def test_this_machine_can_build(tmp_path: Path) -> None:
@@ -84,8 +85,8 @@ def test_what_publishing_lacks_is_told_and_stops_no_build(monkeypatch: pytest.Mo
 
 
 def test_where_files_would_go_and_by_what(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    code = "from flows import doctor; from pathlib import Path\n"
-    code += f"for one in doctor.findings(Path({str(tmp_path)!r})): print(one.what, one.found)"
+    code = "from curation.store import Home; from flows import doctor; from pathlib import Path\n"
+    code += f"for one in doctor.findings(Home(Path({str(tmp_path)!r}))): print(one.what, one.found)"
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:8080/")
     monkeypatch.delenv("HF_HUB_DISABLE_XET", raising=False)
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -21,7 +21,7 @@ from curation.errors import TransientError
 from flows import tasks
 from flows.cli import app
 from rules.errors import ConfigurationError
-from tests.flows.conftest import last_run, payloads
+from tests.flows.conftest import Seen, last_run, payloads
 from tests.flows.stopping import stopped
 from tests.training import releases
 from tests.training.made_runs import finished, tiny
@@ -84,16 +84,21 @@ def artune(*words: str | Path) -> Result:
 
 
 @pytest.fixture(scope="module")
-def evaluated(
+def evaluation(
     data: str, untouched: Path, tmp_path_factory: pytest.TempPathFactory, prefect_server: None
-) -> tuple[Path, str]:
-    """Evaluate a run and return its folder and what was printed."""
+) -> tuple[Path, str, Seen]:
+    """Evaluate a run and return its folder, what was printed and what an operator saw: later runs have its name."""
     run = shutil.copytree(untouched, tmp_path_factory.mktemp("evaluated") / "run")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("ARTUNE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         result = artune(*arguments(data, run))
     assert result.exit_code == 0, result.output + repr(result.exception)
-    return run, result.output
+    return run, result.output, last_run("evaluate", "record evaluation")
+
+
+@pytest.fixture(scope="module")
+def evaluated(evaluation: tuple[Path, str, Seen]) -> tuple[Path, str]:
+    return evaluation[:2]
 
 
 def told_of(folder: Path) -> dict[str, Any]:
@@ -149,13 +154,25 @@ def test_the_world_is_told_by_an_event(evaluated, data):
     }
 
 
-def test_the_figures_and_the_progress_are_artifacts_of_the_flow(evaluated):
-    seen = last_run("evaluate")
+def test_the_figures_and_the_progress_are_artifacts_of_the_flow(evaluation):
+    run, _, seen = evaluation
     assert (seen.name, set(seen.tasks.values())) == ("evaluate run", {"COMPLETED"})
-    assert len(seen.tasks) == 1
-    assert seen.artifacts.pop("evaluation") == (evaluated[0] / "evaluation.md").read_text("utf-8")
-    assert len(seen.artifacts) >= 2
-    assert set(seen.artifacts.values()) == {100}
+    assert {name.partition("-")[0] for name in seen.tasks} == {"evaluate", "record evaluation"}
+    assert seen.artifacts["evaluation"] == (run / "evaluation.md").read_text("utf-8")
+    assert len(seen.artifacts) >= 3
+    assert {share for name, share in seen.artifacts.items() if name != "evaluation"} == {100}
+
+
+def test_an_evaluation_is_an_asset_made_of_the_model_and_the_data(evaluated, data):
+    release = f"{str(Path(data).parents[1]).strip('/')}/releases/tiny-training"
+    model = f"trainings/tiny/{release}"
+    report, told = str(evaluated[0] / "evaluation" / "index.html"), told_of(evaluated[0])
+    made = payloads("prefect.asset.materialization.succeeded", f"artune://evaluations/run/{model}")
+    (found,) = (one for one in made if one["report"] == report)
+    assert (found["rows"], found["split"], found["digest"]) == (ITEMS, "train", told["data"]["digest"])
+    assert set(found["figures"]) == {figure["name"] for figure in told["figures"]}
+    assert payloads("prefect.asset.referenced", f"artune://{model}")
+    assert payloads("prefect.asset.referenced", f"file:///{release}")
 
 
 def test_the_card_of_the_run_tells_of_it_and_nothing_else_of_the_run_changes(evaluated, untouched):

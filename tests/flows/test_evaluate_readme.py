@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evaluation import metrics
-from evaluation.metrics import Metric
+from evaluation.metrics import Metric, _checks  # noqa: F401 - the recipe's file, elsewhere, imports it
 from flows.cli import app
 from flows.evaluation import EXIT_CODES
 from rules.errors import ConfigurationError
@@ -72,10 +72,14 @@ def test_the_trigger_takes_what_a_training_tells_and_gives_what_an_evaluation_as
     from prefect.events import DeploymentEventTrigger
 
     from evaluation.request import Request
-    from flows import train
+    from flows import events, train
 
     told = {}
-    monkeypatch.setattr(train, "emit_event", lambda event, resource, payload: told.update(payload, event=event))
+
+    def tell(event: str, kind: str, name: str, payload: dict[str, object], labels: dict[str, str]) -> None:
+        told.update(payload, event=event)
+
+    monkeypatch.setattr(events, "tell", tell)
     keys = (
         "folder",
         "recipe",
@@ -87,7 +91,7 @@ def test_the_trigger_takes_what_a_training_tells_and_gives_what_an_evaluation_as
         "model_sha256",
         "trained_parameters",
     )
-    train._tell(dict.fromkeys(keys))
+    train._tell(dict.fromkeys(keys) | {"data": {}})
     trigger = eval(
         re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], {"DeploymentEventTrigger": DeploymentEventTrigger}
     )

@@ -29,9 +29,15 @@ def test_a_wrong_number_of_workers_is_refused_by_name(monkeypatch: pytest.Monkey
         settings.from_environment()
 
 
-def test_object_storage_is_refused_instead_of_written_to_a_folder_of_that_name() -> None:
-    with pytest.raises(ConfigurationError, match="s3://bucket.*expected a local folder"):
-        settings.local_folder("s3://bucket/prefix")
+def test_an_address_of_object_storage_is_no_folder_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARTUNE_HOME", "s3://bucket/prefix")
+    assert settings.from_environment().home == "s3://bucket/prefix"
+
+
+def test_what_training_keeps_is_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARTUNE_CACHE", "s3://bucket/prefix")
+    with pytest.raises(ConfigurationError, match="s3://bucket.*expected a folder of this machine"):
+        settings.training_cache()
 
 
 @pytest.mark.parametrize("contact", ["ida@example.org", "https://example.org/~ida?about=artune"])

@@ -9,16 +9,9 @@ from typing import Any
 import pytest
 
 from curation.errors import TransientError
+from tests.silent import Silent
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
-
-
-class Silent:
-    """Stands where bars would be drawn."""
-
-    def begin(self, stage: str, batches: int) -> None: ...
-
-    def done(self, stage: str) -> None: ...
 
 
 class Counting:

@@ -17,7 +17,7 @@ from curation.errors import TransientError
 from flows import tasks
 from flows.cli import app
 from rules.errors import ConfigurationError
-from tests.flows.conftest import last_run, payloads
+from tests.flows.conftest import Seen, last_run, payloads
 from tests.flows.stopping import stopped
 from tests.media import encode, tune
 from tests.training import releases
@@ -25,6 +25,7 @@ from training.data import open_revision
 from training.fitting import loop
 from training.runs.run import Run
 
+MATERIALIZED = "prefect.asset.materialization.succeeded"
 SMALL = (
     "duration_s=1",
     "image_size_px=16",
@@ -66,14 +67,19 @@ def artune(*words: str | Path) -> Result:
 
 
 @pytest.fixture(scope="module")
-def trained(data: str, tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> tuple[Path, str]:
-    """Train a small run and return its folder and what was printed."""
+def training(data: str, tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> tuple[Path, str, Seen]:
+    """Train a small run and return its folder, what was printed and what an operator saw: later runs have its name."""
     out = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("ARTUNE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         result = artune(*arguments(data, out))
     assert result.exit_code == 0, result.output + repr(result.exception)
-    return out, result.output
+    return out, result.output, last_run("train", "record training")
+
+
+@pytest.fixture(scope="module")
+def trained(training: tuple[Path, str, Seen]) -> tuple[Path, str]:
+    return training[:2]
 
 
 def events(run: Path) -> list[dict[str, Any]]:
@@ -104,13 +110,22 @@ def test_a_training_is_shown_and_told(trained, data):
     assert len(payload["model_sha256"]) == 64
 
 
-def test_losses_and_progress_are_artifacts_of_the_flow(trained):
-    seen = last_run("train")
+def test_losses_and_progress_are_artifacts_of_the_flow(training):
+    _, _, seen = training
     assert (seen.name, set(seen.tasks.values())) == ("train run", {"COMPLETED"})
-    assert len(seen.tasks) == 1
+    assert {name.partition("-")[0] for name in seen.tasks} == {"train", "record training"}
     assert seen.artifacts["train"] == 100
     assert "| Epoch | Loss | Validation |" in str(seen.artifacts["training"])
     assert "samples/epoch-002.png" in str(seen.artifacts["training"])
+
+
+def test_a_trained_model_is_an_asset_made_of_its_data(trained, data):
+    summary = Run.open(trained[0]).summary()
+    home = Path(data).parents[1]
+    key = f"artune://trainings/tiny/{str(home).strip('/')}/releases/tiny-training"
+    (found,) = (one for one in payloads(MATERIALIZED, key) if one["run"] == str(trained[0]))
+    assert (found["digest"], found["data"]) == (summary["model_sha256"], summary["data"])
+    assert payloads("prefect.asset.referenced", f"file://{home}/releases/tiny-training")
 
 
 def test_what_is_finished_is_told_so_and_no_flow_runs(trained, data):
