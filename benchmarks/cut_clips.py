@@ -31,7 +31,8 @@ def _ffmpeg(*arguments: str | Path) -> None:
     subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", *arguments], check=True)
 
 
-def _make_recording(folder: Path) -> Path:
+def make_recording(folder: Path) -> Path:
+    """Write an m4a of a tone and noise, DURATION_S long."""
     path = folder / "recording.m4a"
     sources = [f"sine=440:d={DURATION_S}:r=44100", f"anoisesrc=d={DURATION_S}:a=0.3:seed=3:r=44100"]
     inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]
@@ -101,7 +102,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     ways = {"artune": _cut_by_artune, "pydub": _cut_by_pydub, "segment": _cut_by_segment}
     with tempfile.TemporaryDirectory() as folder:
-        recording = _make_recording(Path(folder))
+        recording = make_recording(Path(folder))
         _check_equal(recording)
         seconds = {name: [] for name in ways}
         for _ in range(rounds):

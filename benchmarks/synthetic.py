@@ -10,7 +10,7 @@ import argparse
 import json
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import yaml
 
 import rules
-from curation import measure, planning, releases
+from curation import collect, measure, planning, releases
 from curation.collect import Listing, current_items
 from curation.memory import NO_MEMORY
 from curation.schemas import IMAGES, ITEMS, RECORDINGS, TAG, WINDOW
@@ -28,7 +28,7 @@ from curation.shards import bucket_counts, by_bucket, metadata_counts, write_pla
 from curation.store import Home, read_tables
 from rules.schema import Clause, Condition, RuleSet
 
-SOURCE = "synthetic"
+SOURCE, STATE = "synthetic", "1"
 BATCH_ITEMS = 250_000
 MUSIC_SHARE = 0.1
 ITEMS_OF_SIZES = 60_000  # items to which the sizes of museart18 (24,216 pairs) are in proportion
@@ -55,8 +55,8 @@ def _scaled(size: int, items: int) -> int:
     return max(1, round(size * items / ITEMS_OF_SIZES))
 
 
-def write_tables(home: Home, rule_set: RuleSet, items: int) -> None:
-    """Write items and measurements, a file of each for every batch."""
+def write_tables(home: Home, rule_set: RuleSet, items: int, rows_per_file: int = BATCH_ITEMS) -> None:
+    """Write items and measurements, each in files of so many rows."""
     steps = measure.steps(rule_set)
     for number, start in enumerate(range(0, items, BATCH_ITEMS)):
         count = min(BATCH_ITEMS, items - start)
@@ -66,12 +66,31 @@ def write_tables(home: Home, rule_set: RuleSet, items: int) -> None:
             _pictures(lots, rule_set, start, count - music),
             _recordings(lots, rule_set, start, music),
         )
-        name = f"{number:08}.parquet"
-        home.write_table(home.items(SOURCE) / name, pa.concat_tables([pictures, recordings]))
+        name = f"{number:08}"
+        _write(home, home.items(SOURCE), name, pa.concat_tables([pictures, recordings]), rows_per_file)
         for modality, rows in (("image", pictures), ("music", recordings)):
             blobs = pc.unique(rows["sha256"].combine_chunks())
             make = _measured_images if modality == "image" else _measured_recordings
-            home.write_table(home.derived(steps[modality].name, steps[modality].key) / name, make(lots, blobs))
+            step = steps[modality]
+            _write(home, home.derived(step.name, step.key), name, make(lots, blobs), rows_per_file)
+
+
+def _write(home: Home, folder: Path, name: str, rows: pa.Table, rows_per_file: int) -> None:
+    for number, start in enumerate(range(0, len(rows), rows_per_file)):
+        home.write_table(folder / f"{name}-{number:05}.parquet", rows.slice(start, rows_per_file))
+
+
+def ids(items: int) -> Iterator[str]:
+    """Yield the ids of all items, as a source would list them."""
+    for start in range(0, items, BATCH_ITEMS):
+        count = min(BATCH_ITEMS, items - start)
+        music = max(1, round(count * MUSIC_SHARE))
+        yield from (_id("image", start + number) for number in range(count - music))
+        yield from (_id("music", start + number) for number in range(music))
+
+
+def _id(modality: str, number: int) -> str:
+    return f"{modality}/{number:09}"
 
 
 def _pictures(lots: np.random.Generator, rule_set: RuleSet, start: int, count: int) -> pa.Table:
@@ -192,7 +211,7 @@ def _items(
     tags: pa.Array,
 ) -> pa.Table:
     count = len(creators)
-    ids = pa.array([f"{modality}/{start + number:09}" for number in range(count)])
+    ids = pa.array([_id(modality, start + number) for number in range(count)])
     names = pa.array([f"Painter {number:x}" for number in range(int(creators.max()) + 1)])
     blobs = np.where(lots.random(count) < EQUAL_SHARE, lots.integers(count, size=count), np.arange(count))
     columns = {
@@ -207,7 +226,7 @@ def _items(
         "tags": tags,
         "size_bytes": pa.array(lots.integers(100_000, 1_000_000, count)),
         "sha256": _hashes(lots, count).take(pa.array(blobs)),
-        "version": pa.repeat(pa.scalar("1"), count),
+        "version": pa.repeat(pa.scalar(f"{collect.VERSION}.{STATE}"), count),
     }
     return pa.table([columns.get(field.name, pa.nulls(count, field.type)) for field in ITEMS], ITEMS)
 
