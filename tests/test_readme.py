@@ -73,7 +73,7 @@ def test_the_recipe_for_a_source_works(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr("curation.sources.__path__", [str(tmp_path)])
     home = Home(tmp_path / "home")
     listing = collect.list_sources(home, [f"text_list:{tmp_path / 'list.txt'}"])
-    assert [collect.collect_batch(batch) for batch in listing.batches] == [0]
+    assert [collect.collect_batch(batch) for batch in listing.batches] == [{None: 1}]
     (row,) = collect.current_items(home, listing).to_pylist()
     assert (row["source"], row["source_id"], row["modality"]) == ("text_list", str(picture), "image")
     assert row["tags"] == [{"kind": "style", "value": "Ukiyo-e"}]

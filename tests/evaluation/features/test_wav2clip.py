@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from curation import compiled
 from curation.errors import ItemError
 from curation.torch_imports import import_torchvision
 from evaluation.features.wav2clip import MIN_SAMPLES, SAMPLE_RATE_HZ, Sizes, Spectrogram, Wav2Clip
@@ -15,6 +16,7 @@ from training.weights import seeded
 
 
 def test_the_power_spectrogram_is_that_of_librosa():
+    compiled.ready()
     wave = waves(SAMPLE_RATE_HZ, 1)[0].astype(np.float32) / 32_768
     ours = Spectrogram().power(torch.from_numpy(wave)[None])[0].numpy()
     theirs = np.abs(librosa.stft(wave, n_fft=512, hop_length=353, window="hann", pad_mode="reflect")) ** 2
