@@ -88,6 +88,13 @@ def started(flows: Machine, undisturbed: Undisturbed, home: Path, stage: str = "
     return process
 
 
+def ends_alike(process: Process, undisturbed: Undisturbed, home: Path) -> None:
+    """Wait for a build and compare the bytes that it leaves with those of one that nothing disturbed."""
+    done = process.end()
+    assert done.code == 0, done.said
+    assert undisturbed.is_like(home)
+
+
 def test_a_flow_that_is_killed_at_every_stage_ends_with_the_same_bytes(
     flows: Machine, undisturbed: Undisturbed, tmp_path: Path
 ):
@@ -98,9 +105,7 @@ def test_a_flow_that_is_killed_at_every_stage_ends_with_the_same_bytes(
         process.kill()
         assert not (home / "releases" / "1.json").exists()
         assert set(home.rglob("*.parquet")) == before
-    done = started(flows, undisturbed, home).end()
-    assert done.code == 0, done.said
-    assert undisturbed.is_like(home)
+    ends_alike(started(flows, undisturbed, home), undisturbed, home)
 
 
 def test_a_flow_that_is_told_to_end_ends_and_goes_on(flows: Machine, undisturbed: Undisturbed, tmp_path: Path):
@@ -108,9 +113,7 @@ def test_a_flow_that_is_told_to_end_ends_and_goes_on(flows: Machine, undisturbed
     process = started(flows, undisturbed, home, MEASURED)
     process.kill(signal.SIGTERM)
     assert not (home / "releases" / "1.json").exists()
-    done = started(flows, undisturbed, home).end()
-    assert done.code == 0, done.said
-    assert undisturbed.is_like(home)
+    ends_alike(started(flows, undisturbed, home), undisturbed, home)
 
 
 def test_a_flow_goes_on_with_a_server_that_died_and_is_back(
@@ -121,9 +124,7 @@ def test_a_flow_goes_on_with_a_server_that_died_and_is_back(
     server.kill()
     server.start()
     process.go_on()
-    done = process.end()
-    assert done.code == 0, done.said
-    assert undisturbed.is_like(home)
+    ends_alike(process, undisturbed, home)
 
 
 def is_told(done: Ended, server: Server) -> bool:
@@ -145,6 +146,4 @@ def test_a_flow_whose_server_died_ends_with_a_sentence_and_goes_on(
     assert is_told(process.end(), server)
     assert is_told(started(flows, undisturbed, home).end(), server)  # as it begins
     server.start()
-    done = started(flows, undisturbed, home).end()
-    assert done.code == 0, done.said
-    assert undisturbed.is_like(home)
+    ends_alike(started(flows, undisturbed, home), undisturbed, home)
