@@ -241,17 +241,19 @@ def test_missing_permission_is_told_with_the_file(bucket):
     assert said.startswith(f"s3://{bucket}: these credentials may not write x/.artune-home")
 
 
-def refused(monkeypatch: pytest.MonkeyPatch, method: str, code: str, status: int) -> None:
-    """Let the server refuse one method."""
-    call = s3fs.S3FileSystem._call_s3
+def refused(monkeypatch: pytest.MonkeyPatch, method: str, code: str, status: int) -> list[str]:
+    """Let the server refuse one method; the list that is returned grows by it each time."""
+    call, found = s3fs.S3FileSystem._call_s3, []
 
     async def refusing(client: s3fs.S3FileSystem, asked: str, *parameters: Any, **more: Any) -> Any:
         if asked != method:
             return await call(client, asked, *parameters, **more)
+        found.append(asked)
         answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
         raise translate_boto_error(ClientError(answer, asked))
 
     monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", refusing)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -274,8 +276,9 @@ def test_a_storage_that_is_busy_is_the_fault_of_no_item(bucket, monkeypatch, cod
 
 
 def test_parts_that_may_not_be_listed_keep_nobody_from_work(remote_home, monkeypatch):
-    refused(monkeypatch, "list_multipart_uploads", "AccessDenied", 403)
+    asked = refused(monkeypatch, "list_multipart_uploads", "AccessDenied", 403)
     remote_home.forget_uploads(remote_home.root)
+    assert asked == ["list_multipart_uploads"]
 
 
 def test_a_server_that_is_gone_is_asked_again_later(bucket, fresh_clients, monkeypatch):
